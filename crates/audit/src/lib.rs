@@ -1,0 +1,1 @@
+//! Audit records, durable append, verification and query over a tlog.

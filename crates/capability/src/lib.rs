@@ -1,0 +1,1 @@
+//! Capability kinds, scopes and their lattice: pure, no I/O, no clock.

@@ -1,0 +1,1 @@
+//! The gate: discovers, decides, grants, seals, starts and mediates, over traits.

@@ -1,0 +1,1 @@
+//! The native wall: namespaces, mounts, Landlock, seccomp. All unsafe code of the project is here.

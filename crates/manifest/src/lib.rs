@@ -1,0 +1,1 @@
+//! A plugin's manifest: bytes to typed atoms with source positions, and its JSON Schema.

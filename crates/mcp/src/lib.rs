@@ -1,0 +1,1 @@
+//! MCP messages, revisions and transports.

@@ -1,0 +1,1 @@
+//! The sealed grant: biscuit-auth lives here only.

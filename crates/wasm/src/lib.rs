@@ -1,0 +1,1 @@
+//! The Wasm wall: wasmtime lives here only.
