@@ -1,4 +1,5 @@
 //! What is read, and what is refused, with the words people see.
+#![expect(clippy::panic, reason = "tests fail by panicking")]
 
 use bailiwick_capability::{AbsPath, Capability, Grant, Granted, Kind, Scope};
 
