@@ -1,0 +1,289 @@
+//! Packages of the Python Package Index: wheels only, so that nothing of theirs runs while they are
+//! installed, each in a virtual environment of its own.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::ask;
+use crate::error::{RuntimeError, io};
+use crate::lookup;
+use crate::request::Asked;
+use crate::settings::Settings;
+use crate::spec::{PypiSpec, normal_name};
+use crate::store::{Ecosystem, PackageRecord, Store, Stored};
+use crate::tool;
+
+const OPTIONS: &[&str] = &[
+    "install",
+    "--only-binary=:all:",
+    "--no-input",
+    "--disable-pip-version-check",
+    "--no-warn-script-location",
+    "--progress-bar=off",
+    "--quiet",
+    "--compile",
+];
+const REPORT: &str = "pip-report.json";
+
+/// Prepares the packages and finds the program: the environment's python, and the script.
+pub(crate) fn prepare(
+    asked: &Asked<PypiSpec>,
+    settings: &Settings,
+) -> Result<(Stored, PathBuf, PathBuf), RuntimeError> {
+    let python = interpreter(settings)?;
+    let store = Store::open(settings, "pypi")?;
+    let mut words: Vec<String> = asked.with.iter().map(ToString::to_string).collect();
+    words.sort();
+    words.insert(0, asked.package.to_string());
+    // An environment belongs to the interpreter that made it.
+    let name = format!("{} with {}", words.join(" "), python.display());
+    let stored = store.get(&name, |folder| {
+        install(
+            asked,
+            &words,
+            &python,
+            folder,
+            &store.downloads()?,
+            settings,
+        )
+    })?;
+    let script = script(asked, &stored.folder)?;
+    let python = stored.folder.join("bin/python");
+    Ok((stored, python, script))
+}
+
+/// The real interpreter that `python3` stands for on this machine.
+fn interpreter(settings: &Settings) -> Result<PathBuf, RuntimeError> {
+    let found = lookup::program("python3", settings)?;
+    let real = match ask::behind_shim(&found, settings)? {
+        Some(real) if crate::elf::Elf::read(&found)?.is_none() => real,
+        _ => found,
+    };
+    real.canonicalize().map_err(io("resolve", &real))
+}
+
+fn install(
+    asked: &Asked<PypiSpec>,
+    words: &[String],
+    python: &Path,
+    folder: &Path,
+    downloads: &Path,
+    settings: &Settings,
+) -> Result<Vec<PackageRecord>, RuntimeError> {
+    (settings.progress)(&format!(
+        "fetching {} with pip, wheels only",
+        words.join(", ")
+    ));
+    let bad = |why: String, mend: &str| RuntimeError::Package {
+        package: asked.package.to_string(),
+        why,
+        mend: mend.to_owned(),
+    };
+    let step = |args: Vec<OsString>| {
+        tool::run(
+            settings,
+            python,
+            &args,
+            folder,
+            &[("PIP_CACHE_DIR", downloads)],
+        )
+    };
+    let venv = step(vec![
+        "-I".into(),
+        "-m".into(),
+        "venv".into(),
+        "--without-pip".into(),
+        folder.into(),
+    ])?;
+    if !venv.success() {
+        return Err(bad(
+            venv.why("python3 -m venv"),
+            "install Python's `venv`, such as Debian's `python3-venv`",
+        ));
+    }
+    let environment = folder.join("bin/python");
+    let mut args: Vec<OsString> = vec![
+        "-I".into(),
+        "-m".into(),
+        "pip".into(),
+        "--python".into(),
+        environment.into(),
+    ];
+    args.extend(OPTIONS.iter().map(OsString::from));
+    let report = folder.join(REPORT);
+    args.extend(["--report".into(), report.clone().into(), "--".into()]);
+    args.extend(words.iter().map(OsString::from));
+    let done = step(args)?;
+    if !done.success() {
+        let why = done.why("pip");
+        let mend = if why.contains("No module named pip") {
+            "install pip for this Python, such as Debian's `python3-pip`"
+        } else {
+            "check the package's name and version; it needs wheels for this Python, because nothing of it is built here"
+        };
+        return Err(bad(why, mend));
+    }
+    let packages = installed(&report, &asked.package.name)
+        .map_err(|why| bad(why, "use another version of the package"))?;
+    fs::remove_file(&report).map_err(io("remove", &report))?;
+    Ok(packages)
+}
+
+/// pip's installation report, version 1.
+#[derive(Deserialize)]
+struct Report {
+    install: Vec<Installed>,
+}
+
+#[derive(Deserialize)]
+struct Installed {
+    metadata: Metadata,
+    download_info: Download,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct Download {
+    archive_info: Option<Archive>,
+}
+
+#[derive(Deserialize)]
+struct Archive {
+    hash: Option<String>,
+}
+
+fn installed(report: &Path, wanted: &str) -> Result<Vec<PackageRecord>, String> {
+    let text = fs::read(report)
+        .map_err(|error| format!("pip left no report: {error}; pip 22.2 or newer is needed"))?;
+    let report: Report = serde_json::from_slice(&text)
+        .map_err(|error| format!("pip's report is not understood: {error}"))?;
+    let mut packages = Vec::new();
+    for Installed {
+        metadata: Metadata { name, version },
+        download_info,
+    } in report.install
+    {
+        let hash = download_info
+            .archive_info
+            .and_then(|archive| archive.hash)
+            .filter(|hash| hash.starts_with("sha256="));
+        let Some(integrity) = hash else {
+            return Err(format!(
+                "`{name}` was not fetched as an archive with a SHA-256, so its contents cannot be pinned"
+            ));
+        };
+        packages.push(PackageRecord {
+            ecosystem: Ecosystem::Pypi,
+            name,
+            version,
+            integrity,
+            path: PathBuf::new(),
+        });
+    }
+    let wanted = normal_name(wanted);
+    packages.sort_by_key(|package| {
+        (
+            normal_name(&package.name) != wanted,
+            normal_name(&package.name),
+        )
+    });
+    match packages.first() {
+        Some(first) if normal_name(&first.name) == wanted => Ok(packages),
+        _ => Err(format!("pip did not install `{wanted}`")),
+    }
+}
+
+/// The console script that uvx would run: the named one, else the one of the package's name.
+fn script(asked: &Asked<PypiSpec>, folder: &Path) -> Result<PathBuf, RuntimeError> {
+    let name = asked.command.as_deref().unwrap_or(&asked.package.name);
+    let bin = folder.join("bin");
+    let mut programs = Vec::new();
+    for entry in fs::read_dir(&bin).map_err(io("list", &bin))?.flatten() {
+        let program = entry.file_name().to_string_lossy().into_owned();
+        // Only scripts of Python's own: an interpreter line, and not one of the environment's parts.
+        if crate::lookup::interpreter_line(&entry.path())
+            .is_ok_and(|line| line.is_some_and(|(first, _)| first.contains("python")))
+        {
+            programs.push(program);
+        }
+    }
+    programs.sort();
+    let same = |program: &&String| {
+        *program == name || (asked.command.is_none() && normal_name(program) == normal_name(name))
+    };
+    match programs.iter().find(same) {
+        Some(program) => Ok(bin.join(program)),
+        None => Err(RuntimeError::Package {
+            package: asked.package.to_string(),
+            why: format!("it installs no program `{name}`"),
+            mend: format!(
+                "write `uvx --from {} PROGRAM`, with one of: {}",
+                asked.package,
+                programs.join(", ")
+            ),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l30_every_wheel_is_pinned_by_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r");
+        let with = |download: &str| {
+            let text = format!(
+                r#"{{"install":[{{"metadata":{{"name":"Mcp_Server","version":"1"}},"download_info":{download}}}]}}"#
+            );
+            fs::write(&path, text).unwrap();
+            installed(&path, "mcp-server")
+        };
+        assert_eq!(
+            with(r#"{"archive_info":{"hash":"sha256=ab"}}"#).unwrap()[0].integrity,
+            "sha256=ab"
+        );
+        assert!(with(r#"{"archive_info":{}}"#).is_err());
+        assert!(
+            with(r#"{"vcs_info":{"vcs":"git"}}"#)
+                .unwrap_err()
+                .contains("cannot be pinned")
+        );
+        assert!(with(r#"{"archive_info":{"hash":"md5=ab"}}"#).is_err());
+    }
+
+    #[test]
+    fn the_console_script_is_chosen_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("bin")).unwrap();
+        for name in ["mcp_server", "other"] {
+            fs::write(dir.path().join("bin").join(name), "#!/x/bin/python\n").unwrap();
+        }
+        fs::write(dir.path().join("bin/activate"), "# sh").unwrap();
+        let with = |command: Option<&str>| {
+            let package = PypiSpec::parse("mcp-server").unwrap();
+            script(
+                &Asked {
+                    package,
+                    with: Vec::new(),
+                    command: command.map(str::to_owned),
+                    args: Vec::new(),
+                },
+                dir.path(),
+            )
+        };
+        assert!(with(None).unwrap().ends_with("mcp_server"));
+        assert!(with(Some("other")).unwrap().ends_with("other"));
+        let error = with(Some("activate")).unwrap_err().to_string();
+        assert!(error.contains("mcp_server, other"), "{error}");
+    }
+}

@@ -1,0 +1,254 @@
+//! From a program file and its arguments to what has to be started, and what that needs.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::ask;
+use crate::closure::Needs;
+use crate::elf::Elf;
+use crate::error::{RuntimeError, io};
+use crate::libraries::Libraries;
+use crate::lookup;
+use crate::settings::Settings;
+use crate::{git, node, python, tree};
+
+/// Linux itself follows at most this many interpreters of interpreters.
+const MAX_DEPTH: usize = 4;
+
+/// What to start: a binary with its arguments. `#!` lines are taken apart here, so that nothing but
+/// the binary itself has to be executable behind the wall.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<String>,
+}
+
+/// Collects the needs of one command.
+pub(crate) struct Resolver<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) libraries: Libraries,
+    pub(crate) needs: Needs,
+    /// The folder that holds the code, where it is known already (a prepared package).
+    pub(crate) root: Option<PathBuf>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(crate) fn new(settings: &'a Settings) -> Self {
+        Self {
+            settings,
+            libraries: Libraries::of_this_machine(),
+            needs: Needs::default(),
+            root: None,
+        }
+    }
+
+    /// Resolves a program file, whatever it is.
+    pub(crate) fn start(
+        &mut self,
+        program: &Path,
+        args: Vec<String>,
+    ) -> Result<Start, RuntimeError> {
+        self.at_depth(program, args, 0)
+    }
+
+    fn at_depth(
+        &mut self,
+        program: &Path,
+        args: Vec<String>,
+        depth: usize,
+    ) -> Result<Start, RuntimeError> {
+        let bad = |why: &str| RuntimeError::Program {
+            path: program.to_owned(),
+            why: why.to_owned(),
+        };
+        if depth > MAX_DEPTH {
+            return Err(bad(
+                "its interpreter is a script whose interpreter is a script, and so on",
+            ));
+        }
+        if let Some(elf) = Elf::read(program)? {
+            return self.binary(program, elf, args);
+        }
+        let Some((interpreter, argument)) = lookup::interpreter_line(program)? else {
+            return Err(bad(
+                "it is neither an ELF program nor a script that begins with `#!` and its interpreter",
+            ));
+        };
+        if let Some(real) = ask::behind_shim(program, self.settings)? {
+            return self.at_depth(&real, args, depth + 1);
+        }
+        let (interpreter, mut words) = self.interpreter(program, &interpreter, argument)?;
+        let script = program.canonicalize().map_err(io("resolve", program))?;
+        let role = Role::of(&interpreter);
+        if role == Role::Plain {
+            self.script_file(&script)?;
+        }
+        words.push(text(&script)?);
+        words.extend(args);
+        self.at_depth(&interpreter, words, depth + 1)
+    }
+
+    /// The interpreter of a script as a file, with the arguments that the `#!` line gives it.
+    fn interpreter(
+        &self,
+        script: &Path,
+        named: &str,
+        argument: Option<String>,
+    ) -> Result<(PathBuf, Vec<String>), RuntimeError> {
+        let bad = |why: String| RuntimeError::Program {
+            path: script.to_owned(),
+            why,
+        };
+        if Path::new(named).file_name() != Some(OsStr::new("env")) {
+            let path = Path::new(named);
+            if !path.is_absolute() || !lookup::is_program(path) {
+                return Err(bad(format!(
+                    "its interpreter `{named}` does not exist, or this user may not run it"
+                )));
+            }
+            return Ok((path.to_owned(), argument.into_iter().collect()));
+        }
+        let line = argument.unwrap_or_default();
+        let line = line.strip_prefix("-S").unwrap_or(&line).trim_start();
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let name = words.next().unwrap_or_default();
+        if name.is_empty() || name.starts_with('-') || name.contains(['=', '/']) {
+            return Err(bad(format!(
+                "its first line asks `env` for more than a program: `{line}`"
+            )));
+        }
+        Ok((lookup::program(&name, self.settings)?, words.collect()))
+    }
+
+    fn binary(
+        &mut self,
+        program: &Path,
+        elf: Elf,
+        args: Vec<String>,
+    ) -> Result<Start, RuntimeError> {
+        match Role::of(program) {
+            Role::Python => return python::start(self, program, elf, args),
+            Role::Node => return node::start(self, program, elf, args),
+            Role::Git | Role::Plain => {}
+        }
+        // The path as written may be a link; the real one is what has to exist.
+        let real = program.canonicalize().map_err(io("resolve", program))?;
+        self.libraries
+            .add_program(&mut self.needs, &real, elf, "the program itself")?;
+        if Role::of(program) == Role::Git {
+            git::add(&mut self.needs, &real);
+        }
+        if let Some(root) = self.own_root(&real)? {
+            self.add_tree(&root, "the folder of the plugin")?;
+        }
+        Ok(Start {
+            program: real,
+            args,
+        })
+    }
+
+    /// Adds a folder of code: readable, and where it holds native modules also runnable, together with
+    /// the libraries that those need.
+    pub(crate) fn add_tree(&mut self, root: &Path, why: &str) -> Result<(), RuntimeError> {
+        let modules = tree::modules(root)?;
+        for module in &modules {
+            self.libraries.add_module(&mut self.needs, module)?;
+        }
+        if modules.is_empty() {
+            self.needs.read(root, why);
+        } else {
+            self.needs.run(root, format!("{why}, with native modules"));
+        }
+        Ok(())
+    }
+
+    /// A script word of a command, as the absolute path without links of an existing file.
+    pub(crate) fn script_word(&self, word: &str) -> Result<PathBuf, RuntimeError> {
+        let path = self.settings.base().join(word);
+        let real = path.canonicalize().map_err(io("find the script", &path))?;
+        if let Some(dir) = &self.settings.plugin_dir
+            && Path::new(word).is_relative()
+            && !real.starts_with(dir.canonicalize().map_err(io("resolve", dir))?)
+        {
+            return Err(RuntimeError::Refused {
+                command: word.to_owned(),
+                why: format!("it leads out of the plugin's folder, to {}", real.display()),
+                mend: "put the script itself into the folder, or name it by its absolute path"
+                    .to_owned(),
+            });
+        }
+        Ok(real)
+    }
+
+    /// The folder that is known to hold this code: a prepared package, or the plugin's own.
+    pub(crate) fn own_root(&self, code: &Path) -> Result<Option<PathBuf>, RuntimeError> {
+        for dir in [&self.root, &self.settings.plugin_dir]
+            .into_iter()
+            .flatten()
+        {
+            let real = dir.canonicalize().map_err(io("resolve", dir))?;
+            if code.starts_with(&real) && !self.too_wide(&real) {
+                return Ok(Some(real));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Is this a folder that never is one program's own: `/`, a top folder, a home or above?
+    pub(crate) fn too_wide(&self, dir: &Path) -> bool {
+        dir.components().count() <= 2
+            || self
+                .settings
+                .home
+                .as_deref()
+                .is_some_and(|home| home.starts_with(dir))
+    }
+
+    fn script_file(&mut self, script: &Path) -> Result<(), RuntimeError> {
+        match self.own_root(script)? {
+            Some(root) => self.add_tree(&root, "the folder of the script"),
+            None => {
+                self.needs.read(script, "the script");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Programs that bring more than their libraries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Node,
+    Python,
+    Git,
+    Plain,
+}
+
+impl Role {
+    fn of(program: &Path) -> Self {
+        let real = program
+            .canonicalize()
+            .unwrap_or_else(|_| program.to_owned());
+        let name = real
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        match name.as_str() {
+            "node" | "nodejs" => Self::Node,
+            "git" => Self::Git,
+            name if python::version_in_name(name).is_some() => Self::Python,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// A path as an argument.
+pub(crate) fn text(path: &Path) -> Result<String, RuntimeError> {
+    path.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| RuntimeError::Program {
+            path: path.to_owned(),
+            why: "its path is not UTF-8".to_owned(),
+        })
+}
