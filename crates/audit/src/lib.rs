@@ -1,1 +1,38 @@
 //! Audit records, durable append, verification and query over a tlog.
+//!
+//! A log is a folder in C2SP tlog-tiles form (`checkpoint`, `tile/…`, `tile/entries/…`) that any tlog client can
+//! read, beside a journal (`journal/…`) that takes entries as they happen:
+//!
+//! - [`Log::append`] has the entry in the operating system's hands when it returns: it survives `kill -9`.
+//! - [`Log::append_durable`] has it on the disk, under a signature of the log's key: it survives power loss, and a
+//!   change to it is found. Callers that arrive together share one flush.
+//! - A thread of the log's own signs and publishes a checkpoint over everything within [`Options::publish_within`].
+//!
+//! Behind the latest signature (the published checkpoint, or a later seal in the journal) every change, removal,
+//! reordering or truncation is found by [`verify`], as long as the attacker lacks the key. Entries after it are
+//! shown as *unsealed*. Whoever puts back a whole older folder, signature included, is found by whoever kept a later
+//! checkpoint and gives it to [`verify`].
+//!
+//! The calls block; in async code they belong on a thread for blocking work.
+#![forbid(unsafe_code)]
+
+mod argument;
+mod clock;
+mod encode;
+mod error;
+mod event;
+mod journal;
+mod key;
+mod layout;
+mod log;
+mod publish;
+mod recover;
+mod store;
+
+pub use argument::{Argument, JsonType, Keep, Redaction, sha256_hex};
+pub use bailiwick_tlog::{Checkpoint, VerifierKey};
+pub use clock::{Clock, SystemClock, format_time};
+pub use error::AuditError;
+pub use event::{AtomDecision, ENTRY_VERSION, Entry, Event, Moment, Outcome, Subject};
+pub use key::{SIGNING_KEY_FILE, VERIFIER_KEY_FILE, read_verifier_key};
+pub use log::{Leaf, Log, Options};

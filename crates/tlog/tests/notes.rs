@@ -1,4 +1,5 @@
 //! Signed notes and checkpoints: published vectors, round trips, and that every change is noticed.
+#![expect(clippy::expect_used, reason = "test helpers stop the test")]
 
 use bailiwick_tlog::{
     Checkpoint, CheckpointError, KeyError, NoteError, SignedNote, SigningKey, VerifierKey,

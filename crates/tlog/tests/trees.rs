@@ -1,4 +1,5 @@
 //! Roots and proofs against RFC 6962's definition and the vectors that Certificate Transparency publishes.
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "test helpers stop the test")]
 
 use bailiwick_tlog::{
     CompactRange, Hash, ProofError, TILE_WIDTH, consistency_proof, inclusion_proof, leaf_hash,
@@ -232,6 +233,26 @@ fn an_empty_old_tree_is_a_prefix_only_with_its_own_root() {
         Err(ProofError::WrongRoot)
     );
     assert!(verify_consistency(3, 3, &root, &root, &hashes[..1]).is_err());
+}
+
+#[test]
+fn a_range_is_rebuilt_from_its_partial_tiles() {
+    for size in [0_u64, 1, 3, 255, 256, 257, 511, 512, 700, 65_536 + 300] {
+        let mut edges: Vec<Vec<Hash>> = vec![Vec::new(); 4];
+        let mut grown = CompactRange::default();
+        for leaf in leaves(size) {
+            grown.push(leaf);
+            let mut up = Some(leaf);
+            for edge in &mut edges {
+                edge.extend(up.take());
+                if edge.len() == 256 {
+                    up = Some(tree_root(edge));
+                    edge.clear();
+                }
+            }
+        }
+        assert_eq!(CompactRange::from_edges(&edges), grown, "{size}");
+    }
 }
 
 proptest! {

@@ -1,0 +1,399 @@
+//! What happened: the versioned JSON of one entry of the log.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::argument::Argument;
+
+/// The version of the entry format that this crate writes and reads.
+pub const ENTRY_VERSION: u32 = 1;
+
+/// One entry: when, on whose behalf, and what. Its index in the log is its sequence number, so it holds none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+pub struct Entry {
+    /// Format version, 1.
+    pub v: u32,
+    /// When, as RFC 3339 in UTC with milliseconds.
+    pub time: String,
+    /// On whose behalf; absent parts were not known.
+    #[serde(default)]
+    pub subject: Subject,
+    /// What happened.
+    pub event: Event,
+}
+
+/// On whose behalf something happened. Every part may be absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+pub struct Subject {
+    /// Session id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Plugin id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<String>,
+    /// Digest of the plugin as it was loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin_digest: Option<String>,
+    /// The person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The agent that acts for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Trace id, as in W3C trace context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+}
+
+impl Subject {
+    /// A subject of this session; the other parts are set by name.
+    #[must_use]
+    pub fn session(id: impl Into<String>) -> Self {
+        Self {
+            session: Some(id.into()),
+            ..Self::default()
+        }
+    }
+
+    /// The same with this plugin.
+    #[must_use]
+    pub fn with_plugin(mut self, id: impl Into<String>, digest: impl Into<String>) -> Self {
+        self.plugin = Some(id.into());
+        self.plugin_digest = Some(digest.into());
+        self
+    }
+
+    /// The same with this user.
+    #[must_use]
+    pub fn with_user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// The same with this agent.
+    #[must_use]
+    pub fn with_agent(mut self, agent: impl Into<String>) -> Self {
+        self.agent = Some(agent.into());
+        self
+    }
+
+    /// The same with this trace id.
+    #[must_use]
+    pub fn with_trace(mut self, trace: impl Into<String>) -> Self {
+        self.trace = Some(trace.into());
+        self
+    }
+}
+
+/// What was decided on one atom, or on one call. A refusal is an outcome, not an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+pub enum Outcome {
+    /// All that was asked.
+    Grant,
+    /// Less than was asked.
+    Partial,
+    /// Nothing.
+    Deny,
+    /// A person is to be asked.
+    Ask,
+}
+
+impl Outcome {
+    /// As written in entries.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Partial => "partial",
+            Self::Deny => "deny",
+            Self::Ask => "ask",
+        }
+    }
+}
+
+/// The decision on one atom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+pub struct AtomDecision {
+    /// The atom as it was asked for, `read_files:/data/`.
+    pub asked: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The atoms granted instead; empty when nothing was.
+    pub granted: Vec<String>,
+    /// Ids of the policies that determined it; empty for the default deny.
+    pub policies: Vec<String>,
+    /// Why, for people.
+    pub reasons: Vec<String>,
+}
+
+/// What happened. `kind` names it in the JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+pub enum Event {
+    /// The gate began to serve.
+    GateStart {
+        /// Bailiwick's version.
+        version: String,
+        /// Digest of the configuration in force.
+        config_sha256: String,
+        /// Digest of the policy set in force.
+        policy_sha256: String,
+    },
+    /// The gate stopped.
+    GateStop {
+        /// Why.
+        reason: String,
+    },
+    /// A client opened a session.
+    SessionStart {
+        /// The client's name and version, as it says.
+        client: String,
+        /// The protocol revision spoken.
+        protocol: String,
+    },
+    /// A session ended.
+    SessionEnd {
+        /// Why.
+        reason: String,
+    },
+    /// A plugin's manifest asked for capabilities.
+    Request {
+        /// The plugin's version.
+        version: String,
+        /// Atoms that it does not load without.
+        required: Vec<String>,
+        /// Atoms that it can do without.
+        optional: Vec<String>,
+    },
+    /// Policy answered a request or a call.
+    Decision {
+        /// The whole answer.
+        outcome: Outcome,
+        /// What was decided on: `load`, `call`, or `operation`.
+        moment: Moment,
+        /// Each atom's answer.
+        atoms: Vec<AtomDecision>,
+        /// Facts that the decision rested on, by name; never secrets.
+        context: BTreeMap<String, String>,
+    },
+    /// A capability token was minted.
+    TokenMinted {
+        /// Its revocation id.
+        id: String,
+        /// When it ends, RFC 3339.
+        expiry: String,
+        /// What it grants.
+        grant: Vec<String>,
+    },
+    /// A token was not accepted.
+    TokenRefused {
+        /// Its revocation id, where it could be read.
+        id: Option<String>,
+        /// Why.
+        reason: String,
+    },
+    /// A token was revoked.
+    TokenRevoked {
+        /// Its revocation id.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+    /// A person answered, or a grant was given by hand.
+    Approval {
+        /// What was asked of them.
+        asked: Vec<String>,
+        /// What they said.
+        outcome: Outcome,
+        /// Who.
+        approver: String,
+        /// How long it holds: `once`, `session`, `always`, or a time.
+        duration: String,
+    },
+    /// The policy set was replaced, or a replacement was refused.
+    PolicyChange {
+        /// Digest of the set.
+        policy_sha256: String,
+        /// Whether it is in force.
+        loaded: bool,
+        /// What is wrong with it, when it is not.
+        reason: String,
+    },
+    /// A plugin is about to start.
+    PluginStart {
+        /// The wall that holds it: `jail`, `wasm`, `remote`.
+        wall: String,
+        /// The grant that it is held to.
+        grant: Vec<String>,
+        /// The tools that it offers, where known.
+        tools: Vec<String>,
+    },
+    /// A plugin was not started.
+    PluginRefused {
+        /// Why.
+        reason: String,
+    },
+    /// A plugin ended as it should.
+    PluginEnd {
+        /// Its exit status or why it was stopped.
+        status: String,
+    },
+    /// A plugin ended as it should not: crash, hang, flood, malformed output.
+    PluginCrash {
+        /// What it did.
+        reason: String,
+    },
+    /// A tool is about to be called.
+    ToolCall {
+        /// The call's id, repeated in its result.
+        call: String,
+        /// The tool's name at the gate.
+        tool: String,
+        /// The arguments, hashed or shown by rule.
+        arguments: BTreeMap<String, Argument>,
+    },
+    /// A tool answered.
+    ToolResult {
+        /// The call's id.
+        call: String,
+        /// The tool's name at the gate.
+        tool: String,
+        /// Size of the answer in bytes.
+        bytes: u64,
+        /// SHA-256 of the answer as it was sent on.
+        sha256: String,
+        /// Whether the tool called it an error.
+        is_error: bool,
+        /// How long it took.
+        millis: u64,
+    },
+    /// A call was refused before the plugin saw it.
+    CallRefused {
+        /// The call's id.
+        call: String,
+        /// The tool's name at the gate.
+        tool: String,
+        /// Why: the missing capability, or what is wrong with the arguments.
+        reason: String,
+        /// Ids of the policies that determined it.
+        policies: Vec<String>,
+    },
+    /// A wall refused an operation.
+    OperationDenied {
+        /// What was tried: `read_files`, `network_access`, …
+        operation: String,
+        /// On what. From the plugin: data, not to be trusted.
+        target: String,
+        /// Why it was refused.
+        reason: String,
+        /// How many more of the kind were dropped by the rate limit since the last one.
+        dropped: u64,
+    },
+    /// A package was fetched into the cache, before it is run.
+    PackagePrepared {
+        /// Where from: `npm`, `pypi`.
+        registry: String,
+        /// Its name.
+        package: String,
+        /// Its exact version.
+        version: String,
+        /// Its integrity string or digest.
+        integrity: String,
+    },
+    /// A tool's description or schema is not the one that was approved.
+    ToolChanged {
+        /// The tool's name at the gate.
+        tool: String,
+        /// Digest that was approved.
+        pinned: String,
+        /// Digest that was found.
+        found: String,
+    },
+    /// Something altered what should not change: a file of ours, a package, a token.
+    Tamper {
+        /// What.
+        what: String,
+        /// How it was noticed.
+        detail: String,
+    },
+    /// The log was opened after a writer that had not closed it.
+    Recovery {
+        /// Whole entries found that no published checkpoint covered; they are kept.
+        kept: u64,
+        /// How many of those no signature covered.
+        unsealed: u64,
+        /// Bytes of an unfinished entry that were cut from the end; 0 for none.
+        cut_bytes: u64,
+        /// SHA-256 of what was cut.
+        cut_sha256: Option<String>,
+    },
+}
+
+/// When a decision is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+pub enum Moment {
+    /// Before a plugin is loaded.
+    Load,
+    /// Before a tool is called.
+    Call,
+    /// Before a single operation.
+    Operation,
+}
+
+impl Event {
+    /// The name of the kind as it stands in the JSON.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::GateStart { .. } => "gate_start",
+            Self::GateStop { .. } => "gate_stop",
+            Self::SessionStart { .. } => "session_start",
+            Self::SessionEnd { .. } => "session_end",
+            Self::Request { .. } => "request",
+            Self::Decision { .. } => "decision",
+            Self::TokenMinted { .. } => "token_minted",
+            Self::TokenRefused { .. } => "token_refused",
+            Self::TokenRevoked { .. } => "token_revoked",
+            Self::Approval { .. } => "approval",
+            Self::PolicyChange { .. } => "policy_change",
+            Self::PluginStart { .. } => "plugin_start",
+            Self::PluginRefused { .. } => "plugin_refused",
+            Self::PluginEnd { .. } => "plugin_end",
+            Self::PluginCrash { .. } => "plugin_crash",
+            Self::ToolCall { .. } => "tool_call",
+            Self::ToolResult { .. } => "tool_result",
+            Self::CallRefused { .. } => "call_refused",
+            Self::OperationDenied { .. } => "operation_denied",
+            Self::PackagePrepared { .. } => "package_prepared",
+            Self::ToolChanged { .. } => "tool_changed",
+            Self::Tamper { .. } => "tamper",
+            Self::Recovery { .. } => "recovery",
+        }
+    }
+
+    /// The outcome that this event records, if it is of something that was decided. A refusal counts as `deny`
+    /// whichever way it was made: never as success and never as an error.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Decision { outcome, .. } | Self::Approval { outcome, .. } => Some(*outcome),
+            Self::TokenRefused { .. }
+            | Self::PluginRefused { .. }
+            | Self::CallRefused { .. }
+            | Self::OperationDenied { .. } => Some(Outcome::Deny),
+            _ => None,
+        }
+    }
+}

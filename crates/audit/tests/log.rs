@@ -1,0 +1,159 @@
+//! The log as its writers use it.
+
+#![expect(clippy::expect_used, reason = "test helpers stop the test")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_audit::{
+    AuditError, Checkpoint, Clock, Event, Log, Options, Subject, read_verifier_key,
+};
+
+fn open(dir: &Path) -> Log {
+    Log::open(dir, Options::default()).expect("opens")
+}
+
+fn event(text: &str) -> Event {
+    Event::GateStop {
+        reason: text.to_owned(),
+    }
+}
+
+fn checkpoint(dir: &Path) -> Checkpoint {
+    let note = std::fs::read_to_string(dir.join("checkpoint")).expect("a checkpoint");
+    Checkpoint::open(&note, &read_verifier_key(dir).expect("key")).expect("signed")
+}
+
+#[test]
+fn appended_entries_are_published_at_close() {
+    let dir = tempfile::tempdir().expect("folder");
+    let log = open(dir.path());
+    for index in 0..700_u64 {
+        assert_eq!(
+            log.append(&Subject::default(), &event("x"))
+                .expect("appends")
+                .index,
+            index
+        );
+    }
+    log.close().expect("closes");
+    assert_eq!(checkpoint(dir.path()).size, 700);
+    assert!(matches!(
+        log.append(&Subject::default(), &event("x")),
+        Err(AuditError::Closed)
+    ));
+}
+
+#[test]
+fn a_log_goes_on_where_it_ended() {
+    let dir = tempfile::tempdir().expect("folder");
+    let mut size = 0;
+    for round in [1, 255, 1, 300, 0, 511, 256] {
+        let log = open(dir.path());
+        assert_eq!(log.size(), size, "nothing lost, nothing added");
+        for _ in 0..round {
+            log.append(&Subject::default(), &event("x"))
+                .expect("appends");
+        }
+        size += round;
+        drop(log);
+        assert_eq!(checkpoint(dir.path()).size, size);
+    }
+}
+
+#[test]
+fn two_writers_are_refused() {
+    let dir = tempfile::tempdir().expect("folder");
+    let first = open(dir.path());
+    assert!(matches!(
+        Log::open(dir.path(), Options::default()),
+        Err(AuditError::Locked { .. })
+    ));
+    drop(first.clone());
+    assert!(matches!(
+        Log::open(dir.path(), Options::default()),
+        Err(AuditError::Locked { .. })
+    ));
+    drop(first);
+    open(dir.path());
+}
+
+#[test]
+fn the_clock_stamps_the_entries() {
+    struct Fixed;
+    impl Clock for Fixed {
+        fn now(&self) -> Duration {
+            Duration::from_millis(1_795_446_245_678)
+        }
+    }
+    let dir = tempfile::tempdir().expect("folder");
+    let options = Options {
+        clock: Arc::new(Fixed),
+        ..Options::default()
+    };
+    let log = Log::open(dir.path(), options).expect("opens");
+    log.append(&Subject::default(), &event("x"))
+        .expect("appends");
+    log.close().expect("closes");
+    let bundle = std::fs::read(dir.path().join("tile/entries/000.p/1")).expect("a bundle");
+    assert!(String::from_utf8_lossy(&bundle).contains("\"time\":\"2026-11-23T15:04:05.678Z\""));
+}
+
+#[test]
+fn l31_every_durable_entry_is_sealed_before_the_call_returns() {
+    let dir = tempfile::tempdir().expect("folder");
+    let never = Options {
+        publish_within: Duration::from_secs(3600),
+        ..Options::default()
+    };
+    let log = Log::open(dir.path(), never).expect("opens");
+    for size in 1..=5_u64 {
+        log.append_durable(&Subject::default(), &event("x"))
+            .expect("appends");
+        let journal = std::fs::read(dir.path().join("journal/000000000000")).expect("journal");
+        let text = String::from_utf8_lossy(&journal).into_owned();
+        assert!(
+            text.contains(&format!("{}\n{size}\n", log.verifier_key().name())),
+            "a seal over {size}"
+        );
+    }
+    assert_eq!(
+        checkpoint(dir.path()).size,
+        0,
+        "the journal's seal alone did it"
+    );
+}
+
+#[test]
+fn threads_share_the_log_and_every_entry_has_its_own_index() {
+    let dir = tempfile::tempdir().expect("folder");
+    let log = open(dir.path());
+    let threads: Vec<_> = (0..8)
+        .map(|_| {
+            let log = log.clone();
+            std::thread::spawn(move || {
+                let append = |i: u32| {
+                    let durable = i.is_multiple_of(10);
+                    let append = if durable {
+                        Log::append_durable
+                    } else {
+                        Log::append
+                    };
+                    append(&log, &Subject::default(), &event("x"))
+                        .expect("appends")
+                        .index
+                };
+                (0..100).map(append).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let mut all: Vec<u64> = threads
+        .into_iter()
+        .flat_map(|thread| thread.join().expect("no panic"))
+        .collect();
+    all.sort_unstable();
+    assert_eq!(all, (0..800).collect::<Vec<_>>());
+    drop(log);
+    assert_eq!(checkpoint(dir.path()).size, 800);
+}
