@@ -1,0 +1,246 @@
+//! The closure suffices in an independent sandbox, and holds nothing that is not needed.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use bailiwick_runtime::{PRIVATE_HOME, Prepared, Settings, closure_of, resolve};
+use bailiwick_testkit::real::{self, path_text};
+use bailiwick_testkit::{bwrap, readable_dir};
+
+const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+
+fn settings(cache: &Path) -> Settings {
+    let mut settings = Settings::from_process(cache);
+    settings.cwd = PathBuf::from("/");
+    settings
+}
+
+fn words(line: &[&str]) -> Vec<String> {
+    line.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn run(prepared: &Prepared, input: &str, extra: &[&Path]) -> Output {
+    let mut command = bwrap::command(&prepared.program, Path::new(PRIVATE_HOME), extra);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .expect("bubblewrap starts; run `cargo xtask setup`");
+    // A program that ends early closes its input; what it said is judged below.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// The server answers `initialize` inside a sandbox that holds nothing but the closure and `extra`.
+fn speaks(command: &[String], extra: &[&Path]) -> Prepared {
+    let dir = tempfile::tempdir().unwrap();
+    let prepared = resolve(command, &settings(&dir.path().join("cache"))).unwrap();
+    let output = run(&prepared, &format!("{INITIALIZE}\n"), extra);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("serverInfo"),
+        "{}\n{}\n{:#?}",
+        text,
+        String::from_utf8_lossy(&output.stderr),
+        prepared.explain
+    );
+    prepared
+}
+
+fn all(prepared: &Prepared) -> Vec<&PathBuf> {
+    prepared
+        .program
+        .closure
+        .read
+        .iter()
+        .chain(&prepared.program.closure.run)
+        .collect()
+}
+
+#[test]
+fn node_servers_start_with_their_closure_alone() {
+    let data = readable_dir();
+    let mut command = real::npm("server-filesystem");
+    command.push(path_text(data.path()));
+    let prepared = speaks(&command, &[data.path()]);
+    for path in all(&prepared) {
+        let known = path.starts_with(real::root())
+            || path.to_string_lossy().contains("lib")
+            || path.ends_with("node");
+        assert!(
+            known && !path.starts_with("/etc") && !path.starts_with("/proc"),
+            "{}",
+            path.display()
+        );
+    }
+    speaks(&real::npm("server-memory"), &[]);
+    speaks(&real::npm("server-everything"), &[]);
+}
+
+#[test]
+fn python_servers_start_with_their_closure_alone() {
+    let prepared = speaks(&real::pypi("mcp-server-time"), &[]);
+    assert_eq!(
+        prepared.program.program.parent(),
+        Some(
+            real::root()
+                .canonicalize()
+                .unwrap()
+                .join("venv/bin")
+                .as_path()
+        )
+    );
+}
+
+#[test]
+fn the_git_server_needs_git_besides_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = real::pypi("mcp-server-git");
+    let settings = settings(&dir.path().join("cache"));
+    let mut prepared = resolve(&command, &settings).unwrap();
+    let output = run(&prepared, &format!("{INITIALIZE}\n"), &[]);
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("git"),
+        "without git it stops"
+    );
+    let (git, explain) = closure_of(Path::new("/usr/bin/git"), &settings).unwrap();
+    assert!(
+        explain
+            .iter()
+            .any(|line| line.contains("git's own programs")),
+        "{explain:?}"
+    );
+    prepared.program.closure.read.extend(git.read);
+    prepared.program.closure.run.extend(git.run);
+    let output = run(&prepared, &format!("{INITIALIZE}\n"), &[]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("serverInfo"),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn git_itself_works_with_its_closure() {
+    let repository = readable_dir();
+    let dir = tempfile::tempdir().unwrap();
+    let done = std::process::Command::new("/usr/bin/git")
+        .args(["init", "-q"])
+        .arg(repository.path())
+        .status()
+        .unwrap();
+    assert!(done.success());
+    let path = path_text(repository.path());
+    let line = words(&[
+        "/usr/bin/git",
+        "-c",
+        "safe.directory=*",
+        "-C",
+        &path,
+        "status",
+        "--short",
+        "--branch",
+    ]);
+    let prepared = resolve(&line, &settings(&dir.path().join("cache"))).unwrap();
+    let output = run(&prepared, "", &[repository.path()]);
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("No commits yet"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn shell_scripts_and_links_and_plain_binaries_start() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().canonicalize().unwrap();
+    let settings = settings(&base.join("cache"));
+    let script = base.join("server");
+    std::fs::write(&script, "#!/bin/sh -e\necho \"$1-$HOME\"\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let prepared = resolve(&words(&[&path_text(&script), "x"]), &settings).unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&run(&prepared, "", &[]).stdout),
+        format!("x-{PRIVATE_HOME}\n")
+    );
+    assert!(
+        prepared
+            .explain
+            .iter()
+            .any(|line| line.contains("the script")),
+        "{:?}",
+        prepared.explain
+    );
+    let prepared = resolve(&words(&["/bin/echo", "plain"]), &settings).unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&run(&prepared, "", &[]).stdout),
+        "plain\n"
+    );
+    assert!(
+        prepared.program.closure.read.len() + prepared.program.closure.run.len() <= 6,
+        "{:?}",
+        prepared.explain
+    );
+}
+
+#[test]
+fn every_path_of_a_closure_is_needed_or_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let prepared = resolve(&words(&["node", "-e", "0"]), &settings(dir.path())).unwrap();
+    assert_eq!(prepared.explain.len(), all(&prepared).len());
+    assert!(
+        prepared.program.closure.read.is_empty(),
+        "node without a script reads nothing else: {:?}",
+        prepared.explain
+    );
+    // Taking any one library away breaks it, so none is there for nothing. What is loaded on demand only
+    // shows when threads end, so it is left out here.
+    for path in prepared.program.closure.run.clone() {
+        if prepared
+            .explain
+            .iter()
+            .any(|line| line.contains(&path_text(&path)) && line.contains("on demand"))
+        {
+            continue;
+        }
+        let mut less = prepared.clone();
+        less.program.closure.run.retain(|other| *other != path);
+        assert!(
+            !run(&less, "", &[]).status.success(),
+            "{} is not needed",
+            path.display()
+        );
+    }
+    assert!(run(&prepared, "", &[]).status.success());
+}
+
+#[test]
+fn l20_nothing_of_this_process_is_inherited() {
+    let dir = tempfile::tempdir().unwrap();
+    let prepared = resolve(
+        &words(&["node", "-e", "console.log(JSON.stringify(process.env))"]),
+        &settings(dir.path()),
+    )
+    .unwrap();
+    let names: Vec<_> = prepared
+        .program
+        .env
+        .iter()
+        .map(|(name, _)| name.to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(names, ["PATH", "HOME", "LANG"]);
+    let seen: serde_json::Value = serde_json::from_slice(&run(&prepared, "", &[]).stdout).unwrap();
+    // Bubblewrap itself sets PWD.
+    let seen: Vec<_> = seen
+        .as_object()
+        .unwrap()
+        .keys()
+        .filter(|name| *name != "PWD")
+        .cloned()
+        .collect();
+    assert_eq!(seen, ["HOME", "LANG", "PATH"]);
+}
