@@ -1,1 +1,32 @@
-//! The policy decision point: Cedar lives here only.
+//! The policy decision point: who may be granted what, decided by Cedar policies; Cedar lives here only.
+//!
+//! [`Pdp::load`] takes texts and refuses whatever is not exactly right; [`Pdp::decide`] answers one asked
+//! [`Capability`](bailiwick_capability::Capability) with the part of it of which *every point* is permitted.
+//! No I/O, no clock, no async: texts and times are handed in. The vocabulary is `schema.cedarschema`.
+
+mod annotation;
+mod call;
+mod classification;
+mod constant;
+mod decide;
+mod decision;
+mod error;
+mod evaluate;
+mod family;
+mod network;
+mod pdp;
+mod person;
+mod rule;
+mod schema;
+mod source;
+mod subject;
+mod unscoped;
+
+pub use call::{CallDecision, CallVerdict};
+pub use classification::{Classification, UNCLASSIFIED};
+pub use decision::{Decision, Effect, Outcome, Reason};
+pub use error::{PolicyError, Problem};
+pub use pdp::Pdp;
+pub use schema::SCHEMA;
+pub use source::PolicySource;
+pub use subject::{Agent, Context, PluginFacts, Principal, User};

@@ -1,0 +1,61 @@
+//! One loaded policy with what we know about it.
+
+use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicyId};
+
+use crate::annotation::Annotations;
+use crate::constant::{self, Literal};
+use crate::decision::Effect;
+use crate::schema::Vocabulary;
+
+/// A policy that passed every check.
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    pub(crate) id: String,
+    pub(crate) policy: Policy,
+    pub(crate) effect: Effect,
+    pub(crate) reason: Option<String>,
+    pub(crate) expires: Option<i64>,
+    pub(crate) literals: Vec<Literal>,
+}
+
+impl Rule {
+    /// Puts a rule together; fails with the entity that is not well-formed, what is wrong and how to mend it.
+    pub(crate) fn new(
+        id: &str,
+        policy: &Policy,
+        annotations: Annotations,
+    ) -> Result<Self, (EntityUid, constant::Fault)> {
+        let mut literals: Vec<Literal> = Vec::new();
+        for uid in policy.entity_literals() {
+            match constant::read(&uid) {
+                Ok(Some(literal)) if !literals.contains(&literal) => literals.push(literal),
+                Ok(_) => {}
+                Err(fault) => return Err((uid, fault)),
+            }
+        }
+        let effect = match (policy.effect(), annotations.ask) {
+            (cedar_policy::Effect::Forbid, _) => Effect::Forbid,
+            (cedar_policy::Effect::Permit, true) => Effect::Ask,
+            (cedar_policy::Effect::Permit, false) => Effect::Permit,
+        };
+        Ok(Self {
+            id: id.to_owned(),
+            policy: policy.new_id(PolicyId::new(id)),
+            effect,
+            reason: annotations.reason,
+            expires: annotations.expires,
+            literals,
+        })
+    }
+
+    /// Whether its action constraint can match this action.
+    pub(crate) fn concerns(&self, action: &EntityUid, vocabulary: &Vocabulary) -> bool {
+        let within =
+            |group: &EntityUid| group == action || vocabulary.actions.is_ancestor_of(group, action);
+        match self.policy.action_constraint() {
+            ActionConstraint::Any => true,
+            ActionConstraint::Eq(one) => one == *action,
+            ActionConstraint::In(groups) => groups.iter().any(within),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Who asks, and in which circumstances.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use bailiwick_capability::AbsPath;
+use cedar_policy::{Entity, EntityUid, RestrictedExpression};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::constant::{self, Literal};
+use crate::error::Problem;
+use crate::schema::Type;
+
+/// The delegation chain: one plugin, for one agent, for one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The session's id.
+    pub session: String,
+    /// The user on whose behalf it runs.
+    pub user: User,
+    /// The agent that the user runs.
+    pub agent: Agent,
+    /// The plugin that the agent uses.
+    pub plugin: PluginFacts,
+}
+
+/// A user, as the authentication said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct User {
+    /// The name that policies call `User::"…"`.
+    pub name: String,
+    /// The roles that policies call `Role::"…"`.
+    pub roles: BTreeSet<String>,
+    /// The department, if known.
+    pub department: Option<String>,
+}
+
+/// An agent, as it calls itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Agent {
+    /// Its name.
+    pub name: String,
+    /// Its version; empty if it tells none.
+    pub version: String,
+}
+
+/// What was established about a plugin. Only verified facts belong here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PluginFacts {
+    /// Its id.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// The digest of what will run, such as `sha256:…`.
+    pub digest: String,
+    /// Its publisher, if verified.
+    pub publisher: Option<String>,
+    /// The folder it lies in, links resolved, if it lies in one.
+    pub folder: Option<AbsPath>,
+}
+
+/// The circumstances of a decision.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Context {
+    /// Such as `production`.
+    pub environment: String,
+    /// Now, in seconds since 1970 (UTC).
+    pub now: i64,
+    /// The name of the wall that will hold the grant.
+    pub isolation: String,
+    /// What the session has touched so far.
+    pub labels: BTreeSet<String>,
+}
+
+impl Principal {
+    /// The session's entity.
+    pub(crate) fn uid(&self) -> Result<EntityUid, Problem> {
+        Type::Session.uid(&self.session)
+    }
+
+    /// The chain as entities. Roles and publishers need none of their own: they have neither attributes nor parents.
+    pub(crate) fn entities(&self, folders: &[Literal]) -> Result<Vec<Entity>, Problem> {
+        let user = Type::User.uid(&self.user.name)?;
+        let agent = Type::Agent.uid(&self.agent.name)?;
+        let plugin = Type::Plugin.uid(&self.plugin.id)?;
+        let roles = self.user.roles.iter();
+        let roles = roles
+            .map(|role| Type::Role.uid(role))
+            .collect::<Result<_, _>>()?;
+        let publisher = self.plugin.publisher.iter();
+        let publisher = publisher
+            .map(|p| Type::Publisher.uid(p))
+            .collect::<Result<_, _>>()?;
+        let department = self.user.department.iter().map(|d| ("department", text(d)));
+        let mut facts = vec![
+            ("version", text(&self.plugin.version)),
+            ("digest", text(&self.plugin.digest)),
+        ];
+        facts.extend(folders.first().map(|folder| {
+            let uid = folder.uid.clone();
+            ("folder", RestrictedExpression::new_entity_uid(uid))
+        }));
+        let reference = |uid: &EntityUid| RestrictedExpression::new_entity_uid(uid.clone());
+        let chain = [
+            ("user", reference(&user)),
+            ("agent", reference(&agent)),
+            ("plugin", reference(&plugin)),
+        ];
+        let parents = HashSet::from([user.clone(), agent.clone(), plugin.clone()]);
+        let version = [
+            ("name", text(&self.agent.name)),
+            ("version", text(&self.agent.version)),
+        ];
+        Ok(vec![
+            entity(self.uid()?, chain, parents)?,
+            entity(user, department, roles)?,
+            entity(agent, version, HashSet::new())?,
+            entity(plugin, facts, publisher)?,
+        ])
+    }
+
+    /// The plugin's folder as a constant: policies name it by `principal.plugin.folder`.
+    pub(crate) fn folder(&self) -> Result<Option<Literal>, Problem> {
+        let Some(folder) = &self.plugin.folder else {
+            return Ok(None);
+        };
+        let uid = Type::Dir.uid(folder.as_str())?;
+        let scope = bailiwick_capability::PathScope::Tree(folder.clone());
+        Ok(Some(Literal {
+            uid,
+            constant: constant::Constant::Path(scope),
+            is_container: true,
+        }))
+    }
+}
+
+impl Context {
+    /// The circumstances as Cedar's context.
+    pub(crate) fn pairs(
+        &self,
+        unscoped: bool,
+    ) -> Result<BTreeMap<String, RestrictedExpression>, Problem> {
+        let broken = || {
+            Problem::of(
+                "context",
+                format!("{} is no time", self.now),
+                "set the machine's clock",
+            )
+        };
+        let now = OffsetDateTime::from_unix_timestamp(self.now).map_err(|_| broken())?;
+        let now = now.format(&Rfc3339).map_err(|_| broken())?;
+        let labels = RestrictedExpression::new_set(self.labels.iter().map(|label| text(label)));
+        let pairs = [
+            ("environment", text(&self.environment)),
+            ("isolation", text(&self.isolation)),
+            ("labels", labels),
+            ("now", RestrictedExpression::new_datetime(now)),
+            ("unscoped", RestrictedExpression::new_bool(unscoped)),
+        ];
+        Ok(pairs.map(|(name, value)| (name.to_owned(), value)).into())
+    }
+}
+
+pub(crate) fn text(value: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(value.to_owned())
+}
+
+pub(crate) fn entity<'a>(
+    uid: EntityUid,
+    attributes: impl IntoIterator<Item = (&'a str, RestrictedExpression)>,
+    parents: HashSet<EntityUid>,
+) -> Result<Entity, Problem> {
+    let attributes: HashMap<_, _> = attributes
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    let name = uid.to_string();
+    Entity::new(uid, attributes, parents)
+        .map_err(|e| Problem::of(&name, e.to_string(), "report this"))
+}

@@ -1,0 +1,236 @@
+//! Whole kinds whose parts are not all capabilities: networks (any port, any depth of names, address ranges)
+//! and programs (directories). Such a kind is granted whole only if every part of it is permitted;
+//! else what remains are the permitted constants.
+
+use std::collections::{BTreeSet, HashSet};
+
+use bailiwick_capability::{
+    Capability, DnsName, Granted, Host, HostPattern, Kind, NetScope, PathScope, Scheme, Scope,
+};
+use cedar_policy::Entity;
+
+use crate::constant::{Constant, Literal, is_within};
+use crate::decide::{Findings, Reasons, find};
+use crate::error::Problem;
+use crate::evaluate::{ANY, Evaluator, Level, Verdict, endpoint};
+use crate::network::Cidr;
+use crate::schema::Type;
+use crate::subject::entity;
+
+/// Most narrower requests that stand for a whole network; where more are needed it is not granted whole.
+const MAX_REQUESTS: usize = 1024;
+
+const SCHEMES: [Scheme; 3] = [Scheme::Https, Scheme::Http, Scheme::Tcp];
+
+/// A set of hosts that is no scope.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Hosts {
+    /// Every name and address that no policy mentions.
+    Unmentioned,
+    /// A name and what lies below it.
+    Domain(DnsName),
+    /// Addresses.
+    Range(Cidr),
+}
+
+impl Hosts {
+    fn is_in(&self, constant: &Constant) -> bool {
+        match (self, constant) {
+            (Self::Domain(name), Constant::Domain(domain)) => is_within(name, domain),
+            (Self::Range(inner), Constant::Network(outer)) => outer.covers(*inner),
+            _ => false,
+        }
+    }
+}
+
+/// The whole network.
+pub(crate) fn network(evaluator: &Evaluator<'_>, asked: &Capability) -> Result<Findings, Problem> {
+    let widest = widest(evaluator)?;
+    let mut level = lowest(&widest);
+    let mut reasons = Reasons::new(asked);
+    for verdict in &widest {
+        reasons.add(std::slice::from_ref(asked), std::slice::from_ref(verdict));
+    }
+    let requests = requests(evaluator, level > Level::Deny)?;
+    if requests.len() > MAX_REQUESTS {
+        level = Level::Deny;
+    }
+    let mut found = Findings::default();
+    for request in requests.iter().take(MAX_REQUESTS) {
+        let part = find(evaluator, request)?;
+        let all = [Granted::whole(request.clone())];
+        if part.granted != all {
+            level = level.min(Level::Ask);
+        }
+        if part.approvable != all {
+            level = Level::Deny;
+        }
+        if !part.approvable.is_empty() || level > Level::Deny {
+            found.reasons.extend(part.reasons);
+        }
+        found.granted.extend(part.granted);
+        found.approvable.extend(part.approvable);
+    }
+    let whole = Granted::whole(asked.clone());
+    match level {
+        Level::Allow => found.granted = vec![whole.clone()],
+        Level::Ask | Level::Deny => {}
+    }
+    if level > Level::Deny {
+        found.approvable = vec![whole];
+    }
+    let mut all = reasons.done();
+    for reason in found.reasons {
+        if !all
+            .iter()
+            .any(|r| r.policy == reason.policy && r.text == reason.text)
+        {
+            all.push(reason);
+        }
+    }
+    found.reasons = all;
+    Ok(found)
+}
+
+fn lowest(verdicts: &[Verdict]) -> Level {
+    verdicts
+        .iter()
+        .map(|v| v.level)
+        .min()
+        .unwrap_or(Level::Deny)
+}
+
+/// The parts of the network that are no scopes, judged as the whole kind and by themselves.
+fn widest(evaluator: &Evaluator<'_>) -> Result<Vec<Verdict>, Problem> {
+    let mut hosts = BTreeSet::from([Hosts::Unmentioned]);
+    let mut methods = BTreeSet::from([ANY.to_owned()]);
+    for constant in evaluator.constants() {
+        match constant {
+            Constant::Domain(name) => hosts.extend([Hosts::Domain(name.clone())]),
+            Constant::Network(range) => hosts.extend([Hosts::Range(*range)]),
+            Constant::Method(method) => methods.extend([method.as_str().to_owned()]),
+            _ => {}
+        }
+    }
+    let ports = ports(evaluator);
+    let mut resources: Vec<Entity> = Vec::new();
+    for scheme in SCHEMES {
+        for port in &ports {
+            for method in methods
+                .iter()
+                .filter(|m| scheme != Scheme::Tcp || *m == ANY)
+            {
+                for (at, hosts) in hosts.iter().enumerate() {
+                    let inside = |l: &&Literal| hosts.is_in(&l.constant);
+                    let parents = evaluator.literals().filter(inside).map(|l| l.uid.clone());
+                    let id = format!("{}://{ANY}{at}:{port}", scheme.as_str());
+                    let port = port.to_string();
+                    resources.push(endpoint(
+                        &id,
+                        scheme.as_str(),
+                        &port,
+                        method,
+                        parents.collect(),
+                    )?);
+                }
+            }
+        }
+    }
+    let mut verdicts = evaluator.verdicts(resources.clone(), true)?;
+    verdicts.extend(evaluator.verdicts(resources, false)?);
+    Ok(verdicts)
+}
+
+/// The ports that policies name, and one that none of them names.
+fn ports(evaluator: &Evaluator<'_>) -> BTreeSet<u16> {
+    let mut ports: BTreeSet<u16> = evaluator
+        .constants()
+        .filter_map(|constant| match constant {
+            Constant::Port(port) => Some(*port),
+            Constant::Url(url) => Some(url.port()),
+            _ => None,
+        })
+        .collect();
+    ports.extend((1..=u16::MAX).rev().find(|port| !ports.contains(port)));
+    ports
+}
+
+/// The narrower requests that policies name: every URL, and every host on the usual ports.
+/// To judge the whole network, every host on every port that policies can tell apart.
+fn requests(evaluator: &Evaluator<'_>, every_port: bool) -> Result<BTreeSet<Capability>, Problem> {
+    let mut hosts: BTreeSet<HostPattern> = BTreeSet::new();
+    let mut requests = BTreeSet::new();
+    for constant in evaluator.constants() {
+        match constant {
+            Constant::Url(url) => {
+                hosts.insert(url.host().clone());
+                requests.extend(capability(url.clone()));
+            }
+            Constant::Host(host) => {
+                hosts.insert(HostPattern::Exact(host.clone()));
+            }
+            Constant::Domain(name) => {
+                hosts.insert(HostPattern::Exact(Host::Name(name.clone())));
+                hosts.extend(name.parent().map(|_| HostPattern::Suffix(name.clone())));
+            }
+            _ => {}
+        }
+    }
+    let mut ports: BTreeSet<(Scheme, u16)> = SCHEMES
+        .into_iter()
+        .filter_map(|scheme| Some((scheme, scheme.default_port()?)))
+        .collect();
+    if every_port {
+        let named = self::ports(evaluator);
+        ports.extend(
+            SCHEMES
+                .into_iter()
+                .flat_map(|s| named.iter().map(move |p| (s, *p))),
+        );
+    }
+    for host in hosts {
+        for (scheme, port) in &ports {
+            let net = NetScope::new(*scheme, host.clone(), *port, None, None);
+            requests.extend(net.ok().and_then(capability));
+            if requests.len() > MAX_REQUESTS {
+                return Ok(requests);
+            }
+        }
+    }
+    Ok(requests)
+}
+
+fn capability(net: NetScope) -> Option<Capability> {
+    Capability::new(Kind::NetworkAccess, Scope::Net(net)).ok()
+}
+
+/// Programs in each directory that policies name: parts of all programs that no scope can say.
+/// Nothing for other requests.
+pub(crate) fn folders(
+    evaluator: &Evaluator<'_>,
+    asked: &Capability,
+) -> Result<Vec<Verdict>, Problem> {
+    let about_programs = matches!(asked.kind(), Kind::ExecuteCode | Kind::ExecuteShell);
+    if !about_programs || *asked.scope() != Scope::Whole {
+        return Ok(Vec::new());
+    }
+    let trees: Vec<(&Literal, &PathScope)> = evaluator
+        .literals()
+        .filter_map(|literal| match &literal.constant {
+            Constant::Path(scope @ PathScope::Tree(_)) => Some((literal, scope)),
+            _ => None,
+        })
+        .collect();
+    let mut resources = Vec::new();
+    for (literal, tree) in &trees {
+        let above = trees
+            .iter()
+            .filter(|(_, other)| tree.path().is_within(other.path()));
+        let parents: HashSet<_> = above.map(|(other, _)| other.uid.clone()).collect();
+        let id = format!("{}/{ANY}", literal.uid.id().unescaped());
+        resources.push(entity(Type::Command.uid(&id)?, [], parents)?);
+    }
+    let mut verdicts = evaluator.verdicts(resources.clone(), true)?;
+    verdicts.extend(evaluator.verdicts(resources, false)?);
+    Ok(verdicts)
+}

@@ -1,0 +1,64 @@
+//! A small world for tests.
+#![expect(dead_code, reason = "each test binary uses a part")]
+
+use bailiwick_capability::{AbsPath, Capability, Granted};
+use bailiwick_policy::{
+    Agent, Classification, Context, Decision, Pdp, PluginFacts, PolicyError, PolicySource,
+    Principal, User,
+};
+
+pub fn cap(text: &str) -> Capability {
+    text.parse().unwrap()
+}
+
+pub fn alice() -> Principal {
+    Principal {
+        session: "s1".into(),
+        user: User {
+            name: "alice".into(),
+            roles: ["analyst".to_owned()].into(),
+            department: Some("hr".into()),
+        },
+        agent: Agent {
+            name: "claude".into(),
+            version: "1".into(),
+        },
+        plugin: PluginFacts {
+            id: "com.example.files".into(),
+            version: "1.2.3".into(),
+            digest: "sha256:00".into(),
+            publisher: Some("example".into()),
+            folder: Some(AbsPath::parse("/plugins/files").unwrap()),
+        },
+    }
+}
+
+pub fn now() -> Context {
+    Context {
+        environment: "production".into(),
+        now: 1_780_000_000,
+        isolation: "jail".into(),
+        labels: Default::default(),
+    }
+}
+
+pub fn load(text: &str) -> Result<Pdp, PolicyError> {
+    load_with(text, &Classification::default())
+}
+
+pub fn load_with(text: &str, classification: &Classification) -> Result<Pdp, PolicyError> {
+    Pdp::load(&[PolicySource::new("test.cedar", text)], classification)
+}
+
+pub fn decide(pdp: &Pdp, asked: &str) -> Decision {
+    pdp.decide(&alice(), &now(), &cap(asked))
+}
+
+/// What is granted now, as texts.
+pub fn granted(pdp: &Pdp, asked: &str) -> Vec<String> {
+    texts(decide(pdp, asked).granted())
+}
+
+pub fn texts(atoms: &[Granted]) -> Vec<String> {
+    atoms.iter().map(ToString::to_string).collect()
+}
