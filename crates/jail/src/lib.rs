@@ -1,1 +1,34 @@
 //! The native wall: namespaces, mounts, Landlock, seccomp. All unsafe code of the project is here.
+//!
+//! [`Native::spawn`] runs any unmodified Linux program so that only what a grant names exists for it. The
+//! order is: namespaces → an empty root with bind mounts → resource limits → no capabilities,
+//! `no_new_privs` → Landlock → seccomp → a self-test that tries what must fail → exec of a tiny init,
+//! which starts the program, reaps, and ends everything when the host goes away. A step that fails means
+//! that nothing of the program has run.
+//!
+//! Who runs it: root or any user. Inside, a host root is user 1000 without capabilities: it reads what
+//! root owns, but no longer what others own and keep to themselves. Any other user keeps its number.
+//!
+//! What a granted path must be: existing, without symbolic link. A write grant does not include reading.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("the native wall is Linux only; do not build this crate elsewhere");
+
+mod base;
+mod child;
+mod explain;
+mod holes;
+mod jailed;
+mod landlock;
+mod layout;
+mod native;
+mod paths;
+mod report;
+mod seccomp;
+mod spawn;
+mod sys;
+
+pub use base::{HOME, TMP};
+pub use jailed::Jailed;
+pub use native::Native;
+pub use spawn::Stdio;

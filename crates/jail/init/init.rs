@@ -1,0 +1,185 @@
+//! Process 1 inside the wall: starts the plugin, reaps what is orphaned, passes signals on, and ends
+//! everything when the host goes away.
+//!
+//! Freestanding and tiny on purpose: it shares user, namespace and filter with the plugin, so whatever
+//! its memory held, the plugin could read. It holds nothing but what the plugin was given anyway.
+//!
+//! Descriptors at start: 0–2 stdio, 3 write end of a pipe that takes the `errno` of a failed exec,
+//! 4 read end of a pipe whose writers are the host alone. Arguments: the program, then its `argv`.
+
+#![no_std]
+#![no_main]
+
+use core::arch::{asm, global_asm};
+
+const REPORT: usize = 3;
+const LIFE: usize = 4;
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    exit(70)
+}
+
+#[cfg(target_arch = "x86_64")]
+global_asm!(
+    ".globl _start",
+    "_start:",
+    "xor %ebp, %ebp",
+    "mov %rsp, %rdi",
+    "and $-16, %rsp",
+    "call init_main",
+    "ud2",
+    options(att_syntax)
+);
+
+#[cfg(target_arch = "aarch64")]
+global_asm!(".globl _start", "_start:", "mov x29, #0", "mov x0, sp", "bl init_main", "brk #1");
+
+#[cfg(target_arch = "x86_64")]
+mod nr {
+    pub const READ: usize = 0;
+    pub const WRITE: usize = 1;
+    pub const CLOSE: usize = 3;
+    pub const SIGPROCMASK: usize = 14;
+    pub const CLONE: usize = 56;
+    pub const EXECVE: usize = 59;
+    pub const WAIT4: usize = 61;
+    pub const KILL: usize = 62;
+    pub const FCNTL: usize = 72;
+    pub const SETSID: usize = 112;
+    pub const EXIT_GROUP: usize = 231;
+    pub const PPOLL: usize = 271;
+    pub const SIGNALFD4: usize = 289;
+}
+
+#[cfg(target_arch = "aarch64")]
+mod nr {
+    pub const FCNTL: usize = 25;
+    pub const CLOSE: usize = 57;
+    pub const READ: usize = 63;
+    pub const WRITE: usize = 64;
+    pub const PPOLL: usize = 73;
+    pub const SIGNALFD4: usize = 74;
+    pub const EXIT_GROUP: usize = 94;
+    pub const KILL: usize = 129;
+    pub const SIGPROCMASK: usize = 135;
+    pub const SETSID: usize = 157;
+    pub const CLONE: usize = 220;
+    pub const EXECVE: usize = 221;
+    pub const WAIT4: usize = 260;
+}
+
+/// One system call with up to six arguments.
+#[cfg(target_arch = "x86_64")]
+fn call(nr: usize, a: [usize; 6]) -> isize {
+    let ret: isize;
+    // SAFETY: the callers below pass pointers to live locals, or to the arguments the kernel gave us.
+    unsafe {
+        asm!("syscall", inlateout("rax") nr => ret,
+            in("rdi") a[0], in("rsi") a[1], in("rdx") a[2], in("r10") a[3], in("r8") a[4], in("r9") a[5],
+            lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    ret
+}
+
+/// One system call with up to six arguments.
+#[cfg(target_arch = "aarch64")]
+fn call(nr: usize, a: [usize; 6]) -> isize {
+    let ret: isize;
+    // SAFETY: the callers below pass pointers to live locals, or to the arguments the kernel gave us.
+    unsafe {
+        asm!("svc 0", in("x8") nr, inlateout("x0") a[0] => ret,
+            in("x1") a[1], in("x2") a[2], in("x3") a[3], in("x4") a[4], in("x5") a[5], options(nostack));
+    }
+    ret
+}
+
+fn exit(status: i32) -> ! {
+    loop {
+        call(nr::EXIT_GROUP, [status as usize, 0, 0, 0, 0, 0]);
+    }
+}
+
+/// `WEXITSTATUS`, or 128 and the signal, as shells have it.
+fn shell_status(status: i32) -> i32 {
+    let signal = status & 0x7f;
+    if signal == 0 { (status >> 8) & 0xff } else { 128 + signal }
+}
+
+#[repr(C)]
+struct PollFd {
+    fd: i32,
+    events: i16,
+    revents: i16,
+}
+
+const SIG_BLOCK: usize = 0;
+const SIG_SETMASK: usize = 2;
+const SIGCHLD: u32 = 17;
+
+/// Replaces this process (the fork) by the plugin, or reports why not.
+fn become_plugin(argv: usize, envp: usize, mask: &u64) -> ! {
+    call(nr::SETSID, [0; 6]);
+    call(nr::CLOSE, [LIFE, 0, 0, 0, 0, 0]);
+    call(nr::FCNTL, [REPORT, 2, 1, 0, 0, 0]);
+    call(nr::SIGPROCMASK, [SIG_SETMASK, mask as *const u64 as usize, 0, 8, 0, 0]);
+    // SAFETY: the host always passes at least one argument, so `argv[0]` is a string pointer.
+    let program = unsafe { *(argv as *const usize) };
+    let errno = -(call(nr::EXECVE, [program, argv, envp, 0, 0, 0]) as i32);
+    call(nr::WRITE, [REPORT, &errno as *const i32 as usize, 4, 0, 0, 0]);
+    exit(127)
+}
+
+/// Collects every ended child; ends with the plugin's status once the plugin itself is gone.
+fn reap(plugin: isize) {
+    loop {
+        let mut status = 0i32;
+        let ended = call(nr::WAIT4, [usize::MAX, &mut status as *mut i32 as usize, 1, 0, 0, 0]);
+        if ended == plugin {
+            exit(shell_status(status));
+        }
+        if ended <= 0 {
+            return;
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn init_main(stack: *const usize) -> ! {
+    // SAFETY: the kernel puts argc, then argv and a null, then envp and a null on the initial stack.
+    let (argv, envp) = unsafe {
+        let argc = *stack;
+        (stack.add(2) as usize, stack.add(argc + 2) as usize)
+    };
+    let (every, mut before) = (u64::MAX, 0u64);
+    call(nr::SIGPROCMASK, [SIG_BLOCK, &every as *const u64 as usize, &mut before as *mut u64 as usize, 8, 0, 0]);
+    let signals = call(nr::SIGNALFD4, [usize::MAX, &every as *const u64 as usize, 8, 0o2_000_000, 0, 0]);
+    let plugin = call(nr::CLONE, [SIGCHLD as usize, 0, 0, 0, 0, 0]);
+    if plugin == 0 {
+        become_plugin(argv, envp, &before);
+    }
+    // The plugin's stdio is the plugin's: end of file must show when it closes them.
+    for descriptor in [0, 1, 2, REPORT] {
+        call(nr::CLOSE, [descriptor, 0, 0, 0, 0, 0]);
+    }
+    if signals < 0 || plugin < 0 {
+        exit(71);
+    }
+    let mut polled = [
+        PollFd { fd: signals as i32, events: 1, revents: 0 },
+        PollFd { fd: LIFE as i32, events: 1, revents: 0 },
+    ];
+    loop {
+        reap(plugin);
+        call(nr::PPOLL, [polled.as_mut_ptr() as usize, 2, 0, 0, 8, 0]);
+        if polled[1].revents != 0 {
+            exit(137);
+        }
+        if polled[0].revents != 0 {
+            let mut info = [0u32; 32];
+            if call(nr::READ, [signals as usize, info.as_mut_ptr() as usize, 128, 0, 0, 0]) == 128 && info[0] != SIGCHLD {
+                call(nr::KILL, [plugin as usize, info[0] as usize, 0, 0, 0, 0]);
+            }
+        }
+    }
+}

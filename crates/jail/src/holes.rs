@@ -1,0 +1,92 @@
+//! A read-only tree with holes: instead of hiding the holes, only their neighbours are shown.
+//!
+//! A mask mounted over a hole would fall away when somebody on the host replaces what is there by
+//! rename. So the folders from the tree's top down to each hole are made anew, and everything beside a
+//! hole is shown one by one. What appears beside a hole later is not seen until the next start:
+//! narrower than granted for a while, never wider.
+
+use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::paths::PathFault;
+
+/// Bound on what is shown beside holes: each costs a mount. Whoever fills the folder controls it.
+pub(crate) const MAX_NEIGHBOURS: usize = 512;
+
+/// A tree without its holes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pieces {
+    /// Folders to make anew: the top and those above holes.
+    pub(crate) folders: BTreeSet<PathBuf>,
+    /// Files and folders to show whole.
+    pub(crate) shown: Vec<PathBuf>,
+    /// Symbolic links to make again.
+    pub(crate) links: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Takes `holes` out of the tree at `top`.
+///
+/// # Errors
+/// When a folder above a hole cannot be listed, or holds too much.
+pub(crate) fn carve(top: &Path, holes: &[PathBuf]) -> Result<Pieces, PathFault> {
+    let mut pieces = Pieces::default();
+    let mut todo = vec![top.to_owned()];
+    while let Some(folder) = todo.pop() {
+        let failed = |error| PathFault(format!("`{}` cannot be listed: {error}", folder.display()));
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let path = entry.path();
+            let kind = entry.file_type().map_err(failed)?;
+            if holes.iter().any(|hole| path.starts_with(hole)) {
+                continue;
+            }
+            let above = holes.iter().any(|hole| hole.starts_with(&path));
+            if kind.is_dir() && above {
+                todo.push(path);
+            } else if kind.is_dir() || kind.is_file() {
+                pieces.shown.push(path);
+            } else if kind.is_symlink() {
+                let target = std::fs::read_link(&path).map_err(failed)?;
+                pieces.links.push((path, target));
+            }
+            if pieces.shown.len() + pieces.links.len() > MAX_NEIGHBOURS {
+                let why = format!("more than {MAX_NEIGHBOURS} entries beside the holes in `{}`", top.display());
+                return Err(PathFault(why));
+            }
+        }
+        pieces.folders.insert(folder);
+    }
+    pieces.shown.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
+    Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_beside_the_holes_is_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path();
+        for folder in ["a/deep/secret", "a/deep/open", "b", "later"] {
+            std::fs::create_dir_all(top.join(folder)).unwrap();
+        }
+        std::fs::write(top.join("file"), "x").unwrap();
+        std::fs::write(top.join("key"), "x").unwrap();
+        let holes = [top.join("a/deep/secret"), top.join("key"), top.join("b/absent"), top.join("no/where")];
+        let pieces = carve(top, &holes).unwrap();
+        let folders: Vec<_> = ["", "a", "a/deep", "b"].map(|p| top.join(p)).into();
+        assert_eq!(pieces.folders.into_iter().collect::<Vec<_>>(), folders.iter().map(|p| p.components().collect::<PathBuf>()).collect::<Vec<_>>());
+        assert_eq!(pieces.shown, ["a/deep/open", "file", "later"].map(|p| top.join(p)));
+    }
+
+    #[test]
+    fn a_hole_that_does_not_exist_yet_is_kept_out_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        let pieces = carve(dir.path(), &[dir.path().join("sub/later")]).unwrap();
+        assert!(pieces.shown.is_empty());
+        assert!(pieces.folders.contains(&dir.path().join("sub")));
+    }
+}

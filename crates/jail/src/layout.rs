@@ -1,0 +1,279 @@
+//! From grant and closure to a list of mounts and Landlock rules: pure planning plus looking at paths.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use bailiwick_capability::{Capability, Grant, Granted, Kind, PathScope, ProgramRef, Scope};
+use bailiwick_wall::Program;
+
+use crate::base;
+use crate::holes::carve;
+use crate::landlock::Rights;
+use crate::paths::{Located, PathFault, What, follow, locate};
+
+/// Bound on mounts: grants and closures that need more are refused.
+const MAX_NODES: usize = 4096;
+
+/// How a mount may be used; data is never executable, and what is executable never writable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Run,
+    Write,
+    Device,
+}
+
+/// One thing in the new root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Node {
+    Bind { access: Access, found: Located },
+    Folder,
+    Link(OsString),
+    File { content: Vec<u8>, mode: u32 },
+    Scratch,
+    Proc,
+}
+
+impl Node {
+    pub(crate) fn is_mount(&self) -> bool {
+        matches!(self, Self::Bind { .. } | Self::Scratch | Self::Proc)
+    }
+}
+
+/// A Landlock rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) path: PathBuf,
+    pub(crate) access: u64,
+}
+
+/// The whole inside: nodes in the order in which they are made, and the rules over them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) nodes: Vec<(PathBuf, Node)>,
+    pub(crate) rules: Vec<Rule>,
+}
+
+#[derive(Default)]
+struct Draft {
+    nodes: BTreeMap<PathBuf, Node>,
+    rules: BTreeMap<PathBuf, u64>,
+}
+
+impl Draft {
+    fn allow(&mut self, path: &Path, rights: Rights, folder: bool) {
+        *self.rules.entry(path.to_owned()).or_default() |= rights.bits(folder);
+    }
+
+    /// Shows `found` at its own path, merging with what was shown there before.
+    fn show(&mut self, found: Located, access: Access) -> Result<(), PathFault> {
+        let merged = match (self.nodes.get(&found.real), access) {
+            (Some(Node::Bind { access: old, .. }), new) => match (*old, new) {
+                (a, b) if a == b => a,
+                (Access::Read, other) | (other, Access::Read) => other,
+                _ => return Err(meets(&found.real)),
+            },
+            _ => access,
+        };
+        self.nodes.insert(found.real.clone(), Node::Bind { access: merged, found });
+        Ok(())
+    }
+
+    fn show_grant(&mut self, path: &PathScope, holes: &[PathBuf], access: Access, rights: Rights) -> Result<(), PathFault> {
+        let found = check_scope(path)?;
+        if holes.is_empty() {
+            self.allow(&found.real, rights, found.kind == What::Folder);
+            return self.show(found, access);
+        }
+        let pieces = carve(&found.real, holes)?;
+        self.allow(&found.real, Rights::LIST, true);
+        for folder in pieces.folders {
+            self.nodes.entry(folder).or_insert(Node::Folder);
+        }
+        for (link, target) in pieces.links {
+            self.nodes.entry(link).or_insert(Node::Link(target.into_os_string()));
+        }
+        for shown in pieces.shown {
+            let found = locate(&shown)?;
+            self.allow(&shown, rights, found.kind == What::Folder);
+            self.show(found, access)?;
+        }
+        Ok(())
+    }
+
+    /// Shows a part of a runtime, with the links that lead to it.
+    fn show_runtime(&mut self, path: &Path, access: Access, rights: Rights) -> Result<Located, PathFault> {
+        let (found, links) = follow(path)?;
+        if !matches!(found.kind, What::Folder | What::File) {
+            return Err(PathFault(format!("`{}` is neither file nor folder", path.display())));
+        }
+        for (link, target) in links {
+            self.nodes.entry(link).or_insert(Node::Link(target));
+        }
+        self.allow(&found.real, rights, found.kind == What::Folder);
+        self.show(found.clone(), access)?;
+        Ok(found)
+    }
+
+    fn add_base(&mut self, uid: u32, gid: u32) -> Result<(), PathFault> {
+        for scratch in [base::TMP, base::HOME] {
+            if self.nodes.contains_key(Path::new(scratch)) || self.is_shown(Path::new(scratch)) {
+                continue;
+            }
+            self.allow(Path::new(scratch), Rights::SCRATCH, true);
+            self.nodes.insert(scratch.into(), Node::Scratch);
+        }
+        for (path, content) in base::etc(uid, gid) {
+            if !self.nodes.contains_key(Path::new(path)) && !self.is_shown(Path::new(path)) {
+                self.allow(Path::new(path), Rights::READ, false);
+                self.nodes.insert(path.into(), Node::File { content: content.into_bytes(), mode: 0o444 });
+            }
+        }
+        for path in base::DEVICES {
+            let found = locate(Path::new(path))?;
+            if found.kind != What::Character {
+                return Err(PathFault(format!("`{path}` of the host is not a device")));
+            }
+            self.allow(Path::new(path), Rights::SCRATCH, false);
+            self.nodes.insert(path.into(), Node::Bind { access: Access::Device, found });
+        }
+        for (path, target) in base::LINKS {
+            self.nodes.insert(path.into(), Node::Link(target.into()));
+        }
+        self.nodes.insert("/proc".into(), Node::Proc);
+        self.allow(Path::new("/proc"), Rights::READ, true);
+        self.nodes.insert(base::INIT_PATH.into(), Node::File { content: base::INIT.to_vec(), mode: 0o555 });
+        self.allow(Path::new(base::INIT_PATH), Rights::RUN, false);
+        Ok(())
+    }
+
+    /// True when a mount of the host already shows `path`.
+    fn is_shown(&self, path: &Path) -> bool {
+        matches!(nearest(&self.nodes, path), Some(Node::Bind { .. }))
+    }
+
+    /// Leaves out what its surroundings already show, and what would let write and execute meet.
+    fn finish(self) -> Result<Layout, PathFault> {
+        let mut kept: BTreeMap<PathBuf, Node> = BTreeMap::new();
+        let mut made: BTreeSet<PathBuf> = BTreeSet::from([PathBuf::from("/")]);
+        let mut nodes = Vec::new();
+        for (path, node) in self.nodes {
+            let around = match nearest(&kept, &path) {
+                Some(Node::Bind { access, .. }) => Some(*access),
+                _ => None,
+            };
+            match (around, &node) {
+                (Some(Access::Write), Node::Bind { access: Access::Run, .. }) => return Err(meets(&path)),
+                (Some(outer), Node::Bind { access, .. }) if outer == *access || *access == Access::Read => continue,
+                (Some(_), Node::Folder | Node::Link(_) | Node::File { .. }) => continue,
+                _ => {}
+            }
+            if around.is_none() {
+                add_parents(&path, &mut made, &mut nodes);
+                if node == Node::Folder && !made.insert(path.clone()) {
+                    continue;
+                }
+            }
+            if node.is_mount() {
+                made.insert(path.clone());
+            }
+            nodes.push((path.clone(), node.clone()));
+            kept.insert(path, node);
+        }
+        if nodes.len() > MAX_NODES {
+            return Err(PathFault(format!("{} mounts are more than {MAX_NODES}", nodes.len())));
+        }
+        let rules = self.rules.into_iter().map(|(path, access)| Rule { path, access }).collect();
+        Ok(Layout { nodes, rules })
+    }
+}
+
+fn add_parents(path: &Path, made: &mut BTreeSet<PathBuf>, nodes: &mut Vec<(PathBuf, Node)>) {
+    let mut missing: Vec<_> = path.ancestors().skip(1).take_while(|above| !made.contains(*above)).collect();
+    while let Some(folder) = missing.pop() {
+        made.insert(folder.to_owned());
+        nodes.push((folder.to_owned(), Node::Folder));
+    }
+}
+
+/// The innermost mount that `path` lies in, itself left out.
+fn nearest<'a>(nodes: &'a BTreeMap<PathBuf, Node>, path: &Path) -> Option<&'a Node> {
+    path.ancestors().skip(1).find_map(|above| nodes.get(above).filter(|node| node.is_mount()))
+}
+
+fn meets(path: &Path) -> PathFault {
+    PathFault(format!("`{}` would be writable and executable: move what is run out of what is written", path.display()))
+}
+
+/// Looks at a granted path; a folder granted as file, or the other way round, is a fault.
+pub(crate) fn check_scope(scope: &PathScope) -> Result<Located, PathFault> {
+    let path = Path::new(scope.path().as_str());
+    let found = locate(path)?;
+    match (scope, found.kind) {
+        (PathScope::File(_), What::File) | (PathScope::Tree(_), What::Folder) => Ok(found),
+        (PathScope::File(_), What::Folder) => {
+            Err(PathFault(format!("`{0}` is a folder; name it `{0}/`", path.display())))
+        }
+        (PathScope::Tree(_), What::File) => Err(PathFault(format!("`{}` is a file, not a folder", path.display()))),
+        (_, What::Character | What::Other) => {
+            Err(PathFault(format!("`{}` is a device, socket or pipe, not a file", path.display())))
+        }
+    }
+}
+
+/// The paths that a path atom leaves out.
+pub(crate) fn hole_paths(atom: &Granted) -> Vec<PathBuf> {
+    let path = |hole: &Capability| match hole.scope() {
+        Scope::Path(scope) => Some(PathBuf::from(scope.path().as_str())),
+        _ => None,
+    };
+    atom.holes().iter().filter_map(path).collect()
+}
+
+/// Plans the inside of the wall for `program` under `grant`, as user `uid` and group `gid` inside.
+///
+/// # Errors
+/// When a path is missing, passes through a link, or would be writable and executable at once.
+pub(crate) fn plan(program: &Program, grant: &Grant, uid: u32, gid: u32) -> Result<Layout, PathFault> {
+    let mut draft = Draft::default();
+    for path in &program.closure.read {
+        draft.show_runtime(path, Access::Read, Rights::READ)?;
+    }
+    for path in program.closure.run.iter().chain([&program.program]) {
+        draft.show_runtime(path, Access::Run, Rights::RUN)?;
+    }
+    let runtime: Vec<PathBuf> = draft.nodes.keys().cloned().collect();
+    for atom in grant.atoms() {
+        let holes = hole_paths(atom);
+        let in_runtime = |hole: &&PathBuf| runtime.iter().any(|part| hole.starts_with(part));
+        if let Some(hole) = holes.iter().find(in_runtime) {
+            return Err(PathFault(format!("`{}` is forbidden, but the runtime itself needs it", hole.display())));
+        }
+        match (atom.capability().kind(), atom.capability().scope()) {
+            (Kind::ReadFiles, Scope::Path(scope)) => draft.show_grant(scope, &holes, Access::Read, Rights::READ)?,
+            (Kind::WriteFiles, Scope::Path(scope)) => draft.show_grant(scope, &holes, Access::Write, Rights::WRITE)?,
+            (Kind::ExecuteCode | Kind::ExecuteShell, Scope::Program(scope)) => {
+                if let ProgramRef::Path(path) = scope.program() {
+                    let found = draft.show_runtime(Path::new(path.as_str()), Access::Run, Rights::RUN)?;
+                    if found.kind != What::File {
+                        return Err(PathFault(format!("`{}` is not a program", path.as_str())));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    draft.add_base(uid, gid)?;
+    draft.finish()
+}
+
+/// The inside of a wall around nothing.
+pub(crate) fn base_only(uid: u32, gid: u32) -> Result<Layout, PathFault> {
+    let mut draft = Draft::default();
+    draft.add_base(uid, gid)?;
+    draft.finish()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+//! The native wall itself: what it takes from the machine, and how it starts a program.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use bailiwick_capability::Grant;
+use bailiwick_wall::{Limits, Program, Report, Wall, WallError};
+use rustix::process::{getegid, geteuid};
+
+use crate::base;
+use crate::child::{Failure, Make, NODEV, NOEXEC, NOSUID, PathRule, Place, Plan, RDONLY, Step, Strings, What};
+use crate::jailed::Jailed;
+use crate::layout::{Access, Layout, Node, plan};
+use crate::paths::What as Found;
+use crate::spawn::{Pipes, Stdio, c_string, relative, start};
+use crate::{landlock, report, seccomp, sys};
+
+/// The native wall on this machine. Cheap to clone; make it with [`Native::probe`].
+#[derive(Debug, Clone, Copy)]
+pub struct Native {
+    abi: u32,
+    bounds_pids: bool,
+}
+
+impl Wall for Native {
+    fn name(&self) -> &'static str {
+        report::NAME
+    }
+
+    fn report(&self, grant: &Grant) -> Report {
+        report::report(grant)
+    }
+}
+
+fn unsupported(lacks: impl Into<String>) -> WallError {
+    WallError::Unsupported { wall: report::NAME, lacks: lacks.into() }
+}
+
+/// Landlock's part is fixed by its ABI; later ABIs add what this wall does not know yet.
+const NEWEST_ABI: u32 = 7;
+
+impl Native {
+    /// Looks at what this machine can, by building a wall around nothing and seeing it stand.
+    ///
+    /// # Errors
+    /// [`WallError::Unsupported`] with what is missing and how to mend it.
+    pub fn probe() -> Result<Self, WallError> {
+        let abi = match sys::landlock_abi() {
+            Ok(abi) if abi >= landlock::MINIMUM_ABI => abi.min(NEWEST_ABI),
+            Ok(abi) => return Err(unsupported(format!("Landlock ABI {abi} is too old; use Linux 6.2 or later"))),
+            Err(_) => return Err(unsupported("Landlock is off; use Linux 6.2 or later and have `landlock` in the `lsm=` boot parameter")),
+        };
+        let native = Self { abi, bounds_pids: kernel_is_at_least(6, 14) };
+        let nothing = Program {
+            program: PathBuf::new(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: "/".into(),
+            closure: bailiwick_wall::Closure::default(),
+        };
+        match native.try_empty(&nothing) {
+            Err(WallError::Build { what, why }) => Err(unsupported(format!("{what}: {why}"))),
+            other => other.map(|()| native),
+        }
+    }
+
+    /// Builds the wall and runs init alone, which ends at once because there is nothing to exec.
+    fn try_empty(&self, nothing: &Program) -> Result<(), WallError> {
+        static STANDS: OnceLock<()> = OnceLock::new();
+        if STANDS.get().is_some() {
+            return Ok(());
+        }
+        let mut empty = crate::layout::base_only(base::inner_id(geteuid().as_raw()), base::inner_id(getegid().as_raw()))
+            .map_err(|fault| unsupported(fault.0))?;
+        empty.rules.sort_by(|a, b| a.path.cmp(&b.path));
+        let pipes = Pipes::new(Stdio::Piped).map_err(|error| pipes_failed(&error))?;
+        let plan = self.prepare(nothing, &empty, &Limits::default(), &pipes)?;
+        match start(&plan, pipes, |failure| describe(failure, &empty)) {
+            // The exec of the empty path must fail, and only that.
+            Err(WallError::Build { what, .. }) if what == crate::spawn::PROGRAM_STEP => {
+                let _ = STANDS.set(());
+                Ok(())
+            }
+            Err(other) => Err(other),
+            Ok(_) => Err(unsupported("an empty program was started")),
+        }
+    }
+
+    /// Starts `program` with exactly `grant` behind the wall.
+    ///
+    /// The call waits until the program has been exec'ed (a few milliseconds) and may be made from any
+    /// thread of a host with many threads. Nothing is inherited: no environment, no descriptor but stdio.
+    ///
+    /// # Errors
+    /// [`WallError::Refused`] when the wall cannot hold an atom, [`WallError::Build`] when a step of
+    /// building it fails. In either case nothing of the program has run.
+    pub fn spawn(&self, program: &Program, grant: &Grant, limits: &Limits, stdio: Stdio) -> Result<Jailed, WallError> {
+        let refused: Vec<_> = self.report(grant).refused().cloned().collect();
+        if !refused.is_empty() {
+            return Err(WallError::Refused(refused));
+        }
+        if !program.program.is_absolute() {
+            let why = format!("`{}` is not an absolute path", program.program.display());
+            return Err(WallError::Build { what: "preparing the program".to_owned(), why });
+        }
+        let layout = self.layout(program, grant)?;
+        let pipes = Pipes::new(stdio).map_err(|error| pipes_failed(&error))?;
+        let plan = self.prepare(program, &layout, limits, &pipes)?;
+        start(&plan, pipes, |failure| describe(failure, &layout))
+    }
+
+    fn layout(&self, program: &Program, grant: &Grant) -> Result<Layout, WallError> {
+        let (uid, gid) = (base::inner_id(geteuid().as_raw()), base::inner_id(getegid().as_raw()));
+        plan(program, grant, uid, gid)
+            .map_err(|fault| WallError::Build { what: "planning what is shown".to_owned(), why: fault.0 })
+    }
+
+    fn prepare(&self, program: &Program, layout: &Layout, limits: &Limits, pipes: &Pipes) -> Result<Plan, WallError> {
+        let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+        let id_map = |id: u32| format!("{} {id} 1", base::inner_id(id)).into_bytes();
+        let (stdio, report, life) = pipes.numbers();
+        let mut argv = vec![c".init".to_owned(), c_string(program.program.as_os_str())?];
+        for argument in &program.args {
+            argv.push(c_string(argument)?);
+        }
+        let mut envp = Vec::with_capacity(program.env.len());
+        for (name, value) in &program.env {
+            let mut text = name.clone();
+            text.push("=");
+            text.push(value);
+            envp.push(c_string(&text)?);
+        }
+        let rules = layout.rules.iter().map(|rule| {
+            Ok(PathRule { path: c_string(rule.path.as_os_str())?, access: rule.access })
+        });
+        Ok(Plan {
+            stdio,
+            report,
+            life,
+            uid_map: id_map(uid),
+            gid_map: id_map(gid),
+            pid_max: self.bounds_pids.then(|| pid_max(limits.processes).to_string().into_bytes()),
+            scratch_size: c_string((limits.memory_bytes / SCRATCH_SHARE).max(1 << 20).to_string().as_ref())?,
+            makes: makes(layout)?,
+            rules: rules.collect::<Result<_, WallError>>()?,
+            ruleset: landlock::attributes(self.abi),
+            limits: resource_limits(limits),
+            filter: filter().to_vec(),
+            cwd: c_string(program.cwd.as_os_str())?,
+            argv: Strings::new(argv),
+            envp: Strings::new(envp),
+        })
+    }
+
+    /// Says in words what wall `program` would get under `grant`, a line each.
+    #[must_use]
+    pub fn explain(&self, program: &Program, grant: &Grant) -> Vec<String> {
+        crate::explain::explain(self.abi, self.bounds_pids, self.layout(program, grant), grant)
+    }
+}
+
+/// `/tmp` and the home may each take this share of the memory.
+const SCRATCH_SHARE: u64 = 8;
+
+/// Process ids up to 300 are not given out again, so the bound starts there (kernel/pid.c).
+fn pid_max(processes: u32) -> u32 {
+    processes.saturating_add(301).min(4_194_304)
+}
+
+fn kernel_is_at_least(major: u32, minor: u32) -> bool {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy().into_owned();
+    let mut parts = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (major, minor)
+}
+
+fn filter() -> &'static [libc::sock_filter] {
+    static FILTER: OnceLock<Vec<libc::sock_filter>> = OnceLock::new();
+    FILTER.get_or_init(seccomp::compile)
+}
+
+fn resource_limits(limits: &Limits) -> Vec<(u32, u64)> {
+    let mut list = vec![
+        (libc::RLIMIT_DATA, limits.memory_bytes),
+        (libc::RLIMIT_NPROC, limits.processes.into()),
+        (libc::RLIMIT_NOFILE, limits.open_files.into()),
+        (libc::RLIMIT_FSIZE, limits.file_bytes),
+        (libc::RLIMIT_CORE, 0),
+        (libc::RLIMIT_MSGQUEUE, 0),
+        (libc::RLIMIT_RTPRIO, 0),
+    ];
+    list.extend(limits.cpu_seconds.map(|seconds| (libc::RLIMIT_CPU, seconds)));
+    list
+}
+
+fn makes(layout: &Layout) -> Result<Vec<Make>, WallError> {
+    let inside_bind = |path: &Path| {
+        let around = |above: &Path| layout.nodes.iter().find(|(at, _)| at == above).map(|(_, node)| node);
+        let mount = path.ancestors().skip(1).find_map(|above| around(above).filter(|node| node.is_mount()));
+        matches!(mount, Some(Node::Bind { .. }))
+    };
+    let place = |path: &Path, folder: bool| match (inside_bind(path), folder) {
+        (true, _) => Place::Exists,
+        (false, true) => Place::Folder,
+        (false, false) => Place::File,
+    };
+    let make = |(path, node): &(PathBuf, Node)| {
+        let what = match node {
+            Node::Folder => What::Folder,
+            Node::Link(target) => What::Link(c_string(target)?),
+            Node::File { content, mode } => What::File { content: content.clone(), mode: *mode },
+            Node::Scratch => What::Scratch { place: place(path, true) },
+            Node::Proc => What::Proc { place: place(path, true) },
+            Node::Bind { access, found } => What::Bind {
+                source: c_string(found.real.as_os_str())?,
+                identity: found.identity,
+                attributes: attributes(*access),
+                place: place(path, found.kind == Found::Folder),
+            },
+        };
+        Ok(Make { at: relative(path)?, what })
+    };
+    layout.nodes.iter().map(make).collect()
+}
+
+fn attributes(access: Access) -> u64 {
+    match access {
+        Access::Read => RDONLY | NOSUID | NODEV | NOEXEC,
+        Access::Run => RDONLY | NOSUID | NODEV,
+        Access::Write => NOSUID | NODEV | NOEXEC,
+        Access::Device => NOSUID | NOEXEC,
+    }
+}
+
+fn pipes_failed(error: &io::Error) -> WallError {
+    WallError::Build { what: "making pipes".to_owned(), why: error.to_string() }
+}
+
+/// A failure of the child, for people: the step, the path, and how to mend it.
+fn describe(failure: Failure, layout: &Layout) -> WallError {
+    let path = match failure.step {
+        Step::Make | Step::Changed => layout.nodes.get(failure.index).map(|(path, _)| path),
+        Step::Landlock => layout.rules.get(failure.index).map(|rule| &rule.path),
+        _ => None,
+    };
+    let mut what = failure.step.text().to_owned();
+    if let Some(path) = path {
+        let shown = String::from_utf8_lossy(path.as_os_str().as_bytes()).escape_debug().to_string();
+        what = format!("{what} (`{shown}`)");
+    }
+    let error = io::Error::from_raw_os_error(failure.errno);
+    let why = match (failure.step, failure.errno) {
+        (Step::Clone, libc::EPERM | libc::EACCES) => format!(
+            "{error}: user namespaces are not permitted; see the sysctls kernel.unprivileged_userns_clone and \
+             kernel.apparmor_restrict_unprivileged_userns, and the container's seccomp profile"
+        ),
+        (Step::Clone, libc::ENOSPC) => format!("{error}: raise the sysctl user.max_user_namespaces and its siblings"),
+        (Step::SelfTest, number @ 1000..) => format!("proof {} did not hold; the program was not started", number - 1000),
+        (Step::Changed, _) => "it was replaced meanwhile; try again".to_owned(),
+        (Step::IdMap, libc::EACCES | libc::EPERM) => {
+            format!("{error}: the host process must be dumpable and user namespaces unrestricted")
+        }
+        _ => error.to_string(),
+    };
+    WallError::Build { what, why }
+}

@@ -1,0 +1,196 @@
+//! The system calls that a plugin may make, as data. What is not named here fails with `EPERM`;
+//! numbers that this table's kernel did not have yet (and the x32 ones) with `ENOSYS`.
+//!
+//! Left out, with the reason, and probed by a test each:
+//! - `socket`, `connect`, `bind`, `listen`, `accept`: no network, no path-bound or abstract Unix sockets;
+//!   a granted folder may hold `docker.sock` (L10).
+//! - `io_uring_*`: makes sockets and opens files without passing this table (L12).
+//! - `ptrace`, `process_vm_*`, `process_madvise`, `kcmp`, `pidfd_getfd`: other processes' memory and descriptors (L11).
+//! - `mount` family, `pivot_root`, `chroot`, `unshare`, `setns`, `open_by_handle_at`, `name_to_handle_at`:
+//!   they rebuild or leave the world made here (L11).
+//! - `bpf`, `perf_event_open`, `userfaultfd`, `keyctl` family, `vmsplice`, `modify_ldt`, `fanotify_*`,
+//!   `init_module`, `kexec_*`: kernel attack surface that plugins do not need (L11).
+//! - `execveat`: with `AT_EMPTY_PATH` it runs what has no path to be judged by.
+//! - `openat2`: its mode lies in memory, where no filter can look for set-id bits; callers fall back.
+//! - `set*id`, `capset`: nothing to gain inside; `settimeofday` family, `reboot`, `swapon`, `syslog`: the host's.
+
+use libc as c;
+
+/// What one system call number means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// May be made when every test holds; otherwise `EPERM`.
+    When(&'static [Test]),
+    /// Pretends not to exist, so that callers fall back to something in the table.
+    Absent,
+}
+
+/// A test of the lower 32 bits of one argument: masked, it must be one of `any`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Test {
+    pub(crate) argument: u32,
+    pub(crate) mask: u32,
+    pub(crate) any: &'static [u32],
+}
+
+const ALL: u32 = u32::MAX;
+
+/// `CLONE_NEW*` of the namespaces; `clone3`, which hides its flags in memory, is absent.
+const NEW_NAMESPACES: u32 = (c::CLONE_NEWNS
+    | c::CLONE_NEWCGROUP
+    | c::CLONE_NEWUTS
+    | c::CLONE_NEWIPC
+    | c::CLONE_NEWUSER
+    | c::CLONE_NEWPID
+    | c::CLONE_NEWNET) as u32;
+
+/// Set-id bits: a plugin of root could leave a set-id root program in a granted folder for others.
+const SET_ID: u32 = 0o6000;
+
+const fn no_bits(argument: u32, mask: u32) -> Test {
+    Test { argument, mask, any: &[0] }
+}
+
+/// Terminal and descriptor requests. Not `TIOCSTI`, `TIOCLINUX`, `TIOCSCTTY`: they type into or take
+/// the host's terminal.
+const IOCTLS: &[u32] = &[
+    c::TCGETS as u32,
+    c::TCSETS as u32,
+    c::TCSETSW as u32,
+    c::TCSETSF as u32,
+    0x802c_542a, // TCGETS2
+    c::TIOCGWINSZ as u32,
+    c::TIOCGPGRP as u32,
+    c::TIOCSPGRP as u32,
+    c::TIOCOUTQ as u32,
+    c::FIONREAD as u32,
+    c::FIONBIO as u32,
+    c::FIOCLEX as u32,
+    c::FIONCLEX as u32,
+];
+
+/// `prctl` options that only touch the caller's own bookkeeping. Not `PR_SET_MM`, `PR_SET_PTRACER`,
+/// `PR_SET_DUMPABLE`, `PR_CAP_AMBIENT`, `PR_SET_SECCOMP`.
+const PRCTLS: &[u32] = &[
+    c::PR_SET_NAME as u32,
+    c::PR_GET_NAME as u32,
+    c::PR_SET_PDEATHSIG as u32,
+    c::PR_GET_PDEATHSIG as u32,
+    c::PR_GET_DUMPABLE as u32,
+    c::PR_GET_KEEPCAPS as u32,
+    c::PR_GET_SECCOMP as u32,
+    c::PR_CAPBSET_READ as u32,
+    c::PR_GET_SECUREBITS as u32,
+    c::PR_SET_NO_NEW_PRIVS as u32,
+    c::PR_GET_NO_NEW_PRIVS as u32,
+    c::PR_SET_TIMERSLACK as u32,
+    c::PR_SET_CHILD_SUBREAPER as u32,
+    c::PR_SET_THP_DISABLE as u32,
+    c::PR_SET_VMA as u32,
+];
+
+/// Calls that look at an argument.
+pub(crate) const JUDGED: &[(c::c_long, Rule)] = &[
+    (c::SYS_clone, Rule::When(&[no_bits(0, NEW_NAMESPACES)])),
+    (c::SYS_clone3, Rule::Absent),
+    (c::SYS_openat2, Rule::Absent),
+    (c::SYS_io_uring_setup, Rule::Absent),
+    (c::SYS_io_uring_enter, Rule::Absent),
+    (c::SYS_io_uring_register, Rule::Absent),
+    (c::SYS_ioctl, Rule::When(&[Test { argument: 1, mask: ALL, any: IOCTLS }])),
+    (c::SYS_prctl, Rule::When(&[Test { argument: 0, mask: ALL, any: PRCTLS }])),
+    // PER_LINUX and the question what it is; no ADDR_NO_RANDOMIZE, no READ_IMPLIES_EXEC, no x32 (L12).
+    (c::SYS_personality, Rule::When(&[Test { argument: 0, mask: ALL, any: &[0, ALL] }])),
+    // Connected pairs only. A datagram pair could still be sent to any address (L10).
+    (
+        c::SYS_socketpair,
+        Rule::When(&[
+            Test { argument: 0, mask: ALL, any: &[c::AF_UNIX as u32] },
+            Test { argument: 1, mask: 0xf, any: &[c::SOCK_STREAM as u32, c::SOCK_SEQPACKET as u32] },
+        ]),
+    ),
+    // Only MFD_NOEXEC_SEAL: a memory file has no path, so Landlock would let it be executed.
+    (c::SYS_memfd_create, Rule::When(&[Test { argument: 1, mask: 0x8, any: &[0x8] }])),
+    (c::SYS_openat, Rule::When(&[no_bits(3, SET_ID)])),
+    (c::SYS_fchmod, Rule::When(&[no_bits(1, SET_ID)])),
+    (c::SYS_fchmodat, Rule::When(&[no_bits(2, SET_ID)])),
+    (c::SYS_fchmodat2, Rule::When(&[no_bits(2, SET_ID)])),
+    (c::SYS_mknodat, Rule::When(&[no_bits(2, SET_ID)])),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_open, Rule::When(&[no_bits(2, SET_ID)])),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_creat, Rule::When(&[no_bits(1, SET_ID)])),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_chmod, Rule::When(&[no_bits(1, SET_ID)])),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_mknod, Rule::When(&[no_bits(1, SET_ID)])),
+];
+
+/// Calls that may always be made: what they reach, the mounts, Landlock and the namespaces decide.
+#[rustfmt::skip]
+pub(crate) const ALLOWED: &[c::c_long] = &[
+    // files by path and descriptor
+    c::SYS_read, c::SYS_write, c::SYS_readv, c::SYS_writev, c::SYS_pread64, c::SYS_pwrite64,
+    c::SYS_preadv, c::SYS_pwritev, c::SYS_preadv2, c::SYS_pwritev2, c::SYS_close, c::SYS_close_range,
+    c::SYS_lseek, c::SYS_fstat, c::SYS_newfstatat, c::SYS_statx, c::SYS_statfs, c::SYS_fstatfs,
+    c::SYS_faccessat, c::SYS_faccessat2, c::SYS_readlinkat, c::SYS_getdents64, c::SYS_getcwd,
+    c::SYS_chdir, c::SYS_fchdir, c::SYS_mkdirat, c::SYS_unlinkat, c::SYS_renameat2, c::SYS_linkat,
+    c::SYS_symlinkat, c::SYS_utimensat, c::SYS_truncate, c::SYS_ftruncate, c::SYS_fallocate,
+    c::SYS_fsync, c::SYS_fdatasync, c::SYS_sync_file_range, c::SYS_syncfs, c::SYS_flock, c::SYS_fcntl,
+    c::SYS_dup, c::SYS_dup3, c::SYS_pipe2, c::SYS_umask, c::SYS_fchown, c::SYS_fchownat,
+    c::SYS_copy_file_range, c::SYS_sendfile, c::SYS_splice, c::SYS_tee, c::SYS_fadvise64, c::SYS_readahead,
+    c::SYS_getxattr, c::SYS_lgetxattr, c::SYS_fgetxattr, c::SYS_listxattr, c::SYS_llistxattr,
+    c::SYS_flistxattr, c::SYS_setxattr, c::SYS_lsetxattr, c::SYS_fsetxattr, c::SYS_removexattr,
+    c::SYS_lremovexattr, c::SYS_fremovexattr,
+    // waiting
+    c::SYS_ppoll, c::SYS_pselect6, c::SYS_epoll_create1, c::SYS_epoll_ctl, c::SYS_epoll_pwait,
+    c::SYS_epoll_pwait2, c::SYS_eventfd2, c::SYS_signalfd4, c::SYS_timerfd_create, c::SYS_timerfd_settime,
+    c::SYS_timerfd_gettime, c::SYS_inotify_init1, c::SYS_inotify_add_watch, c::SYS_inotify_rm_watch,
+    // connected socket pairs, and stdio that may be one
+    c::SYS_sendto, c::SYS_recvfrom, c::SYS_sendmsg, c::SYS_recvmsg, c::SYS_shutdown, c::SYS_getsockname,
+    c::SYS_getpeername, c::SYS_getsockopt, c::SYS_setsockopt,
+    // memory
+    c::SYS_mmap, c::SYS_munmap, c::SYS_mprotect, c::SYS_mremap, c::SYS_brk, c::SYS_madvise, c::SYS_msync,
+    c::SYS_mlock, c::SYS_mlock2, c::SYS_munlock, c::SYS_membarrier, c::SYS_pkey_alloc, c::SYS_pkey_free,
+    c::SYS_pkey_mprotect, c::SYS_mseal, c::SYS_get_mempolicy,
+    // processes, threads and signals of this pid namespace
+    c::SYS_execve, c::SYS_exit, c::SYS_exit_group, c::SYS_wait4, c::SYS_waitid, c::SYS_kill, c::SYS_tkill,
+    c::SYS_tgkill, c::SYS_rt_sigaction, c::SYS_rt_sigprocmask, c::SYS_rt_sigreturn, c::SYS_rt_sigpending,
+    c::SYS_rt_sigsuspend, c::SYS_rt_sigtimedwait, c::SYS_rt_sigqueueinfo, c::SYS_rt_tgsigqueueinfo,
+    c::SYS_sigaltstack, c::SYS_pidfd_open, c::SYS_pidfd_send_signal, c::SYS_futex, c::SYS_futex_waitv,
+    454 /* futex_wake */, 455 /* futex_wait */, 456 /* futex_requeue */,
+    c::SYS_set_robust_list, c::SYS_get_robust_list, c::SYS_set_tid_address, c::SYS_rseq,
+    c::SYS_restart_syscall, c::SYS_getpid, c::SYS_getppid, c::SYS_gettid, c::SYS_getpgid, c::SYS_setpgid,
+    c::SYS_getsid, c::SYS_setsid, c::SYS_getuid, c::SYS_geteuid, c::SYS_getgid, c::SYS_getegid,
+    c::SYS_getresuid, c::SYS_getresgid, c::SYS_getgroups, c::SYS_capget, c::SYS_getpriority,
+    c::SYS_setpriority, c::SYS_prlimit64, c::SYS_getrusage, c::SYS_times, c::SYS_sched_yield,
+    c::SYS_sched_getaffinity, c::SYS_sched_setaffinity, c::SYS_sched_getparam, c::SYS_sched_setparam,
+    c::SYS_sched_getscheduler, c::SYS_sched_setscheduler, c::SYS_sched_get_priority_max,
+    c::SYS_sched_get_priority_min, c::SYS_sched_getattr, c::SYS_sched_setattr, c::SYS_ioprio_get,
+    // a plugin may tighten itself further
+    c::SYS_landlock_create_ruleset, c::SYS_landlock_add_rule, c::SYS_landlock_restrict_self,
+    // clocks, randomness, facts
+    c::SYS_clock_gettime, c::SYS_clock_getres, c::SYS_clock_nanosleep, c::SYS_nanosleep,
+    c::SYS_gettimeofday, c::SYS_getitimer, c::SYS_setitimer, c::SYS_timer_create, c::SYS_timer_settime,
+    c::SYS_timer_gettime, c::SYS_timer_getoverrun, c::SYS_timer_delete, c::SYS_getrandom, c::SYS_uname,
+    c::SYS_sysinfo, c::SYS_getcpu,
+];
+
+/// The older spellings that x86_64 still has.
+#[cfg(target_arch = "x86_64")]
+#[rustfmt::skip]
+pub(crate) const LEGACY: &[c::c_long] = &[
+    c::SYS_stat, c::SYS_lstat, c::SYS_access, c::SYS_readlink, c::SYS_getdents, c::SYS_mkdir, c::SYS_rmdir,
+    c::SYS_unlink, c::SYS_rename, c::SYS_renameat, c::SYS_link, c::SYS_symlink, c::SYS_utime, c::SYS_utimes,
+    c::SYS_futimesat, c::SYS_dup2, c::SYS_pipe, c::SYS_chown, c::SYS_lchown, c::SYS_poll, c::SYS_select,
+    c::SYS_epoll_create, c::SYS_epoll_wait, c::SYS_eventfd, c::SYS_signalfd, c::SYS_inotify_init,
+    c::SYS_fork, c::SYS_vfork, c::SYS_getpgrp, c::SYS_arch_prctl, c::SYS_getrlimit, c::SYS_setrlimit,
+    c::SYS_pause, c::SYS_alarm, c::SYS_time, 453 /* map_shadow_stack */,
+];
+
+/// The older spellings that this architecture still has.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) const LEGACY: &[c::c_long] = &[c::SYS_renameat];
+
+/// The last number that this table has judged; later ones are new to it.
+pub(crate) const LAST_KNOWN: u32 = 470;

@@ -1,0 +1,116 @@
+//! The compiled program is run by a small interpreter and compared with the table.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+const EPERM: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+
+/// Classic BPF, as far as the compiler uses it.
+fn run(program: &[sock_filter], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
+    let (mut pc, mut a) = (0usize, 0u32);
+    loop {
+        let i = program[pc];
+        pc += 1;
+        match i.code {
+            LOAD if i.k == NUMBER => a = number,
+            LOAD if i.k == ARCH => a = arch,
+            LOAD => a = arguments[((i.k - ARGUMENTS) / 8) as usize] as u32,
+            AND => a &= i.k,
+            JUMP => pc += i.k as usize,
+            IF_EQUAL => pc += usize::from(if a == i.k { i.jt } else { i.jf }),
+            IF_AT_LEAST => pc += usize::from(if a >= i.k { i.jt } else { i.jf }),
+            RETURN => return i.k,
+            other => panic!("unknown instruction {other}"),
+        }
+    }
+}
+
+fn judge(number: libc::c_long, arguments: [u64; 6]) -> u32 {
+    run(&compile(), THIS_ARCH, u32::try_from(number).unwrap(), arguments)
+}
+
+/// What the table says, read without the compiler.
+fn expected(number: u32, arguments: [u64; 6]) -> u32 {
+    let number = libc::c_long::from(number);
+    if let Some((_, rule)) = JUDGED.iter().find(|(n, _)| *n == number) {
+        return match rule {
+            Rule::Absent => ENOSYS,
+            Rule::When(tests) => {
+                let holds = |t: &Test| t.any.contains(&(arguments[t.argument as usize] as u32 & t.mask));
+                if tests.iter().all(holds) { ALLOW } else { EPERM }
+            }
+        };
+    }
+    if ALLOWED.contains(&number) || LEGACY.contains(&number) {
+        return ALLOW;
+    }
+    if number > libc::c_long::from(LAST_KNOWN) { ENOSYS } else { EPERM }
+}
+
+proptest! {
+    #[test]
+    fn the_program_says_what_the_table_says(number in 0u32..600, arguments in any::<[u64; 6]>()) {
+        prop_assert_eq!(run(&compile(), THIS_ARCH, number, arguments), expected(number, arguments));
+    }
+
+    #[test]
+    fn small_arguments_too(number in prop::sample::select(JUDGED.iter().map(|(n, _)| *n as u32).collect::<Vec<_>>()),
+                           arguments in prop::array::uniform6(0u64..0x8000)) {
+        prop_assert_eq!(run(&compile(), THIS_ARCH, number, arguments), expected(number, arguments));
+    }
+
+    #[test]
+    fn l12_a_foreign_architecture_is_killed(arch in any::<u32>(), number in 0u32..600) {
+        prop_assume!(arch != THIS_ARCH);
+        prop_assert_eq!(run(&compile(), arch, number, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
+    }
+}
+
+#[test]
+fn l12_x32_numbers_do_not_exist() {
+    for number in 0..600u32 {
+        assert_eq!(run(&compile(), THIS_ARCH, 0x4000_0000 | number, [0; 6]), ENOSYS);
+    }
+}
+
+#[test]
+fn l11_what_leaves_or_rebuilds_the_world_is_refused() {
+    for number in [
+        libc::SYS_ptrace, libc::SYS_mount, libc::SYS_umount2, libc::SYS_unshare, libc::SYS_setns, libc::SYS_bpf,
+        libc::SYS_keyctl, libc::SYS_add_key, libc::SYS_request_key, libc::SYS_perf_event_open,
+        libc::SYS_userfaultfd, libc::SYS_open_by_handle_at, libc::SYS_kexec_load, libc::SYS_init_module,
+        libc::SYS_finit_module, libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_pidfd_getfd,
+        libc::SYS_chroot, libc::SYS_pivot_root, libc::SYS_move_mount, libc::SYS_fsopen, libc::SYS_open_tree,
+        libc::SYS_execveat, libc::SYS_socket, libc::SYS_connect, libc::SYS_bind, libc::SYS_seccomp,
+    ] {
+        assert_eq!(judge(number, [0; 6]), EPERM, "system call {number}");
+    }
+}
+
+#[test]
+fn l11_no_flag_makes_a_namespace() {
+    for flag in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWPID, libc::CLONE_NEWNET, libc::CLONE_NEWIPC,
+                 libc::CLONE_NEWUTS, libc::CLONE_NEWCGROUP] {
+        let flags = (flag | libc::SIGCHLD) as u64;
+        assert_eq!(judge(libc::SYS_clone, [flags, 0, 0, 0, 0, 0]), EPERM);
+        assert_eq!(judge(libc::SYS_clone, [flags | 1 << 40, 0, 0, 0, 0, 0]), EPERM);
+    }
+    assert_eq!(judge(libc::SYS_clone, [libc::SIGCHLD as u64, 0, 0, 0, 0, 0]), ALLOW);
+    assert_eq!(judge(libc::SYS_clone3, [0; 6]), ENOSYS);
+}
+
+#[test]
+fn upper_bits_do_not_hide_a_terminal_request() {
+    assert_eq!(judge(libc::SYS_ioctl, [0, libc::TIOCSTI, 0, 0, 0, 0]), EPERM);
+    assert_eq!(judge(libc::SYS_ioctl, [0, libc::TIOCSTI | 1 << 32, 0, 0, 0, 0]), EPERM);
+    assert_eq!(judge(libc::SYS_ioctl, [0, libc::TCGETS, 0, 0, 0, 0]), ALLOW);
+}
+
+#[test]
+fn the_program_stays_small() {
+    let length = compile().len();
+    assert!(length < 400, "{length} instructions: each costs at every start");
+}

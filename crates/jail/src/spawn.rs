@@ -1,0 +1,212 @@
+//! Starts a program behind the wall: one vfork-style clone into new namespaces, straight from a host
+//! that may have many threads.
+#![expect(unsafe_code, reason = "clone with a stack of our own")]
+
+use std::ffi::{CStr, CString, OsStr, c_void};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
+
+use bailiwick_wall::WallError;
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::child::{self, Failure, Plan, Step};
+use crate::jailed::Jailed;
+use crate::sys;
+
+/// How a failed exec of the program itself is named, when the wall already stands.
+pub(crate) const PROGRAM_STEP: &str = "starting the program itself";
+
+pub(crate) const INIT_PATH: &CStr = c"/.init";
+
+/// What becomes of the program's standard streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stdio {
+    /// Three pipes, whose other ends are in [`Jailed`].
+    Piped,
+    /// The host's own.
+    Inherit,
+}
+
+/// The pipes of one start: the child's ends and the host's.
+pub(crate) struct Pipes {
+    child: [OwnedFd; 3],
+    host: Option<[OwnedFd; 3]>,
+    report: (OwnedFd, OwnedFd),
+    life: (OwnedFd, OwnedFd),
+}
+
+/// Descriptors handed to the child lie at or above this, out of the way of those they become.
+const FIRST: i32 = 10;
+
+impl Pipes {
+    pub(crate) fn new(stdio: Stdio) -> io::Result<Self> {
+        let raise = |fd: OwnedFd| fcntl_dupfd_cloexec(&fd, FIRST);
+        let pipe = || -> io::Result<(OwnedFd, OwnedFd)> {
+            let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+            Ok((raise(read)?, raise(write)?))
+        };
+        let (child, host) = match stdio {
+            Stdio::Piped => {
+                let (stdin, stdout, stderr) = (pipe()?, pipe()?, pipe()?);
+                ([stdin.0, stdout.1, stderr.1], Some([stdin.1, stdout.0, stderr.0]))
+            }
+            Stdio::Inherit => {
+                let own = |fd: BorrowedFd<'_>| fcntl_dupfd_cloexec(fd, FIRST);
+                let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+                ([own(stdin.as_fd())?, own(stdout.as_fd())?, own(stderr.as_fd())?], None)
+            }
+        };
+        Ok(Self { child, host, report: pipe()?, life: pipe()? })
+    }
+
+    /// The descriptors as the plan names them: stdio, report, life.
+    pub(crate) fn numbers(&self) -> ([i32; 3], i32, i32) {
+        (self.child.each_ref().map(AsRawFd::as_raw_fd), self.report.1.as_raw_fd(), self.life.0.as_raw_fd())
+    }
+}
+
+/// A string as the kernel takes it.
+pub(crate) fn c_string(text: &OsStr) -> Result<CString, WallError> {
+    CString::new(text.as_bytes()).map_err(|_| WallError::Build {
+        what: "preparing the program".to_owned(),
+        why: format!("`{}` holds a NUL byte", text.to_string_lossy().escape_debug()),
+    })
+}
+
+/// A path as the child takes it, relative to the new root.
+pub(crate) fn relative(path: &Path) -> Result<CString, WallError> {
+    c_string(path.strip_prefix("/").unwrap_or(path).as_os_str())
+}
+
+/// What parent and child share: the plan one way, the failure the other.
+struct Shared<'a> {
+    plan: &'a Plan,
+    step: AtomicU32,
+    index: AtomicUsize,
+    errno: AtomicI32,
+}
+
+const NO_FAILURE: u32 = u32::MAX;
+
+extern "C" fn entry(argument: *mut c_void) -> libc::c_int {
+    // SAFETY: `start` passes a `Shared` that lives until this process has exec'ed or ended (CLONE_VFORK).
+    let shared = unsafe { &*argument.cast::<Shared<'_>>() };
+    let Err(failure) = child::run(shared.plan);
+    shared.index.store(failure.index, Ordering::Relaxed);
+    shared.errno.store(failure.errno, Ordering::Relaxed);
+    shared.step.store(failure.step as u32, Ordering::Release);
+    sys::exit(126)
+}
+
+/// A stack for the child, with a page below that may not be touched.
+struct Stack {
+    base: *mut c_void,
+}
+
+const STACK: usize = 256 * 1024;
+const GUARD: usize = 64 * 1024;
+
+impl Stack {
+    fn new() -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
+        // SAFETY: a fresh anonymous mapping, at a place of the kernel's choice.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), STACK, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let stack = Self { base };
+        // SAFETY: the lowest part of the mapping just made; nothing uses it yet.
+        match unsafe { libc::mprotect(stack.base, GUARD, libc::PROT_NONE) } {
+            0 => Ok(stack),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    fn top(&self) -> *mut c_void {
+        // SAFETY: one past the end of the mapping, which is allowed; stacks grow down from there.
+        unsafe { self.base.byte_add(STACK) }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and the child no longer runs on it: CLONE_VFORK has returned.
+        let _ = unsafe { libc::munmap(self.base, STACK) };
+    }
+}
+
+const FLAGS: i32 = libc::CLONE_VM
+    | libc::CLONE_VFORK
+    | libc::CLONE_PIDFD
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP
+    | libc::SIGCHLD;
+
+/// Clones, lets the child build the wall, and waits until the program itself has been exec'ed.
+pub(crate) fn start(plan: &Plan, pipes: Pipes, describe: impl Fn(Failure) -> WallError) -> Result<Jailed, WallError> {
+    let shared = Shared {
+        plan,
+        step: AtomicU32::new(NO_FAILURE),
+        index: AtomicUsize::new(0),
+        errno: AtomicI32::new(0),
+    };
+    let io_failure = |error: io::Error| {
+        describe(Failure { step: Step::Clone, index: 0, errno: error.raw_os_error().unwrap_or(libc::EIO) })
+    };
+    let stack = Stack::new().map_err(io_failure)?;
+    let mut pidfd: libc::c_int = -1;
+    // No handler of the host may run in the child while it shares the host's memory.
+    let mask = sys::block_signals();
+    // SAFETY: the child runs `entry` on its own stack; `shared`, the stack and everything in the plan
+    // outlive it, because CLONE_VFORK holds this thread until the child has exec'ed or ended. The child
+    // allocates nothing, takes no lock, and writes only to its stack and to `shared`'s atomics.
+    let pid = unsafe {
+        let shared = (&raw const shared).cast_mut().cast::<c_void>();
+        libc::clone(entry, stack.top(), FLAGS, shared, &raw mut pidfd)
+    };
+    let cloned = if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) };
+    sys::restore_signals(mask);
+    let pid = cloned.map_err(io_failure)?;
+    // SAFETY: CLONE_PIDFD has just stored a new descriptor that nobody else owns.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    let Pipes { child, host, report, life } = pipes;
+    drop((child, report.1, life.0));
+    let jailed = Jailed::new(pid.cast_unsigned(), pidfd, life.1, host);
+    let step = shared.step.load(Ordering::Acquire);
+    if let Some(step) = Step::from_number(step) {
+        let index = shared.index.load(Ordering::Relaxed);
+        return Err(describe(Failure { step, index, errno: shared.errno.load(Ordering::Relaxed) }));
+    }
+    match exec_error(&report.0).map_err(io_failure)? {
+        None => Ok(jailed),
+        Some(errno) => Err(WallError::Build {
+            what: PROGRAM_STEP.to_owned(),
+            why: format!(
+                "{}; if it is a script, its interpreter must be in the closure",
+                io::Error::from_raw_os_error(errno)
+            ),
+        }),
+    }
+}
+
+/// Reads the pipe that init's child closes by a successful exec, or writes an errno to.
+fn exec_error(report: &OwnedFd) -> io::Result<Option<i32>> {
+    let mut bytes = [0u8; 4];
+    loop {
+        match rustix::io::read(report, &mut bytes) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(4) => return Ok(Some(i32::from_ne_bytes(bytes))),
+            Ok(_) => return Ok(None),
+        }
+    }
+}
