@@ -116,7 +116,7 @@ impl Libraries {
             let own = expand(&object.elf.rpath, &object.path);
             object.inherited.extend(own);
             for name in object.elf.needed.clone() {
-                if !seen.insert(name.clone()) {
+                if is_loader(&name) || !seen.insert(name.clone()) {
                     continue;
                 }
                 if seen.len() > MAX_OBJECTS {
@@ -203,6 +203,13 @@ impl Libraries {
                 .find_map(|path| fits(&path).map(|elf| (path, elf, false)))
         })
     }
+}
+
+/// The C library names the loader as a library of its own; by then it is there, as `PT_INTERP`.
+fn is_loader(name: &str) -> bool {
+    ["ld-linux", "ld-musl", "ld64.so", "ld.so"]
+        .iter()
+        .any(|known| name.starts_with(known))
 }
 
 /// Expands `$ORIGIN` and leaves out what is not absolute afterwards: a relative run path would depend

@@ -33,3 +33,43 @@ pub fn ordinary(program: impl AsRef<Path>) -> Command {
         .env("PATH", "/usr/local/bin:/usr/bin:/bin");
     command
 }
+
+/// For a test that has to hold for ordinary users too: `true` in the process that should do the work.
+///
+/// Run by root, it starts this test once more as `nobody`, without a home and from a copy of the test
+/// binary that `nobody` may read, waits, and answers `false`. Run by anybody else it answers `true`.
+#[must_use]
+pub fn is_ordinary_or_rerun(test: &str) -> bool {
+    if !is_root() {
+        return true;
+    }
+    let dir = crate::readable_dir();
+    let binary = dir.path().join("test");
+    std::fs::copy(
+        std::env::current_exe().expect("the test knows its binary"),
+        &binary,
+    )
+    .expect("the test binary can be copied");
+    let mut command = ordinary(&binary);
+    command
+        .envs(std::env::vars_os())
+        .env_remove("HOME")
+        .env_remove("TMPDIR");
+    command
+        .args(["--exact", test, "--nocapture"])
+        .current_dir("/");
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success(), "as nobody:\n{text}");
+    assert!(
+        text.contains("1 passed"),
+        "`{test}` is not the name of a test:\n{text}"
+    );
+    false
+}
