@@ -17,8 +17,8 @@ pub struct ToolCall {
     pub arguments: Map<String, Value>,
     /// `_meta` without what concerns one connection only: MCP's own keys and the progress token. Trace context stays.
     pub meta: Map<String, Value>,
-    /// What the caller wants progress notifications to carry. [`Client`](crate::Client) sends it if it is set; clear
-    /// it unless someone forwards the notifications.
+    /// What the caller wants progress notifications to carry. [`Client`](crate::Client) never sends it: the token is
+    /// unique on the caller's connection only, and nobody forwards the notifications yet.
     pub progress_token: Option<Value>,
     /// Other members, such as `inputResponses` and `requestState` of a repeated call.
     pub rest: Map<String, Value>,
@@ -71,9 +71,7 @@ impl ToolCall {
         params.insert("arguments".into(), Value::Object(self.arguments));
         let mut meta = self.meta;
         meta::strip_reserved(&mut meta);
-        if let Some(token) = self.progress_token {
-            meta.insert("progressToken".into(), token);
-        }
+        meta.shift_remove("progressToken");
         if !meta.is_empty() {
             params.insert("_meta".into(), Value::Object(meta));
         }
@@ -353,8 +351,13 @@ mod tests {
         })))
         .unwrap();
         assert_eq!(call.progress_token, Some(json!(7)));
-        assert_eq!(Value::Object(call.meta), json!({"a/b": 1}));
+        assert_eq!(Value::Object(call.meta.clone()), json!({"a/b": 1}));
         assert!(call.rest.is_empty());
+        let sent = Value::Object(call.into_params());
+        assert_eq!(
+            sent,
+            json!({"name": "t", "arguments": {}, "_meta": {"a/b": 1}})
+        );
     }
 
     #[test]

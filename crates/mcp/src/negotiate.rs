@@ -35,7 +35,7 @@ impl Agreed {
 
 /// What the probe says about the plugin.
 enum Probe {
-    Modern(Agreed),
+    Modern(Box<Agreed>),
     /// Speaks an older revision; the one to ask for.
     Legacy(Revision),
 }
@@ -44,7 +44,7 @@ pub(crate) async fn agree(link: &Link, options: &ClientOptions) -> Result<Agreed
     let agreed = match options.negotiation {
         Negotiation::Legacy => initialize(link, options, Revision::LEGACY).await,
         Negotiation::Modern => match probe(link, options).await? {
-            Probe::Modern(agreed) => Ok(agreed),
+            Probe::Modern(agreed) => Ok(*agreed),
             Probe::Legacy(revision) => Err(no_common(options, revision.as_str())),
         },
         Negotiation::Auto => automatic(link, options).await,
@@ -56,7 +56,7 @@ pub(crate) async fn agree(link: &Link, options: &ClientOptions) -> Result<Agreed
 
 async fn automatic(link: &Link, options: &ClientOptions) -> Result<Agreed, McpError> {
     let result = match probe(link, options).await {
-        Ok(Probe::Modern(agreed)) => return Ok(agreed),
+        Ok(Probe::Modern(agreed)) => return Ok(*agreed),
         Ok(Probe::Legacy(revision)) => initialize(link, options, revision).await,
         Err(error) => Err(error),
     };
@@ -132,13 +132,13 @@ fn read_discovery(
         .and_then(Value::as_object_mut)
         .and_then(|meta| meta.shift_remove(meta::SERVER_INFO));
     let (capabilities, instructions) = declared(&mut answer, DISCOVER)?;
-    Ok(Some(Probe::Modern(Agreed {
+    Ok(Some(Probe::Modern(Box::new(Agreed {
         revision: Revision::MODERN,
         server: server.and_then(Implementation::from_value),
         capabilities,
         instructions,
         metadata: Some(metadata),
-    })))
+    }))))
 }
 
 async fn initialize(

@@ -90,15 +90,7 @@ impl<R: AsyncRead + Send + Unpin> Receiver<R> {
             .run_until_cancelled(self.read_all())
             .await
             .unwrap_or_else(|| "its connection was closed".into());
-        let mut open = self.side.open();
-        open.gone = Some(reason.clone());
-        for (_, waiting) in open.requests.drain() {
-            let _ = waiting.send(Err(McpError::PluginGone {
-                reason: reason.clone(),
-            }));
-        }
-        drop(open);
-        self.side.ended.cancel();
+        self.side.end(&reason);
     }
 
     async fn read_all(&mut self) -> String {
@@ -130,7 +122,27 @@ impl<R: AsyncRead + Send + Unpin> Receiver<R> {
     }
 }
 
+/// However the receiving task ends, also by a panic of [`PluginEvents`], nobody is left waiting.
+impl Drop for Side {
+    fn drop(&mut self) {
+        self.end("its output is no longer read");
+    }
+}
+
 impl Side {
+    /// Fails every open request and all later ones; only the first reason counts.
+    fn end(&self, reason: &str) {
+        let mut open = self.open();
+        let reason = open.gone.get_or_insert_with(|| reason.to_owned()).clone();
+        for (_, waiting) in open.requests.drain() {
+            let _ = waiting.send(Err(McpError::PluginGone {
+                reason: reason.clone(),
+            }));
+        }
+        drop(open);
+        self.ended.cancel();
+    }
+
     fn open(&self) -> std::sync::MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,6 +24,8 @@ use crate::server::{Handler, ServerOptions};
 
 /// Subscriptions of one agent that are open at the same time.
 const MAX_SUBSCRIPTIONS: usize = 16;
+/// How long calls may take to notice that they are cancelled, once the agent is gone.
+const CANCELLED_GRACE: Duration = Duration::from_secs(2);
 /// The error when too much runs at once; outside the range that JSON-RPC reserves.
 const BUSY: i64 = -31000;
 
@@ -107,7 +110,7 @@ impl Session {
         for cancel in self.running.values() {
             cancel.cancel();
         }
-        let _ = tokio::time::timeout(self.options.drain, self.wait()).await;
+        let _ = tokio::time::timeout(CANCELLED_GRACE, self.wait()).await;
         self.tasks.shutdown().await;
     }
 
@@ -191,7 +194,11 @@ impl Session {
                 ))
             }
             AgentRequest::ListTools => self.start(id, Work::List, peer),
-            _ => self.start(id, Work::Call(ToolCall::from_params(params)?), peer),
+            _ => self.start(
+                id,
+                Work::Call(Box::new(ToolCall::from_params(params)?)),
+                peer,
+            ),
         }
     }
 
@@ -464,7 +471,7 @@ fn finish(result: &mut Members, handler: &dyn Handler, revision: Revision, cache
 
 enum Work {
     List,
-    Call(ToolCall),
+    Call(Box<ToolCall>),
 }
 
 /// One request that runs beside others.
@@ -481,7 +488,7 @@ impl Job {
     async fn run(self, work: Work) -> std::io::Result<()> {
         let result = match work {
             Work::List => self.list().await,
-            Work::Call(call) => self.call(call).await,
+            Work::Call(call) => self.call(*call).await,
         };
         if self.cancel.is_cancelled() {
             return Ok(());

@@ -275,6 +275,9 @@ mod tests {
         let pin = Tool::from_value(sample()).unwrap().pin();
         assert_eq!(Tool::from_value(reordered).unwrap().pin(), pin);
         let minimal = Tool::new("a", Map::from_iter([("type".into(), json!("object"))]));
-        assert_eq!(minimal.pin().to_string(), "sha256:991fc791eed0e140eb4cff7e9d2436f5f83d2d284c2a4333a98c71822c144699");
+        assert_eq!(
+            minimal.pin().to_string(),
+            "sha256:991fc791eed0e140eb4cff7e9d2436f5f83d2d284c2a4333a98c71822c144699"
+        );
     }
 }
