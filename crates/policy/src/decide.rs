@@ -136,8 +136,16 @@ fn plain(evaluator: &Evaluator<'_>, asked: &Capability) -> Result<Findings, Prob
         let inexpressible = folders.iter().map(|v| v.level).min();
         narrow.min(wide).min(inexpressible.unwrap_or(Level::Allow))
     };
+    let whole = |verdicts: &[Verdict]| verdicts.first().map_or(Level::Deny, |v| v.level);
     let mut reasons = Reasons::new(asked);
     reasons.add(&parts, &wide);
+    if whole(&wide) < whole(&narrow) {
+        // Refused for its width alone: no constant that happens to be mentioned is what was meant.
+        return Ok(Findings {
+            reasons: reasons.done(),
+            ..Findings::default()
+        });
+    }
     reasons.add(&parts, &narrow);
     for verdict in folders.iter().filter(|v| v.level != Level::Allow) {
         reasons.add(std::slice::from_ref(asked), std::slice::from_ref(verdict));

@@ -151,11 +151,15 @@ impl Reader<'_> {
             annotation::read(policy.annotations(), is_permit).map_err(|(name, what, mend)| {
                 self.problem(self.find(span, &format!("@{name}")), what, mend)
             })?;
-        let line = self.problem(span, "", "").line;
+        let place = self.problem(span, "", "");
+        let place = match place.column {
+            1 => place.line.to_string(),
+            column => format!("{}:{column}", place.line),
+        };
         let id = annotations
             .id
             .clone()
-            .unwrap_or_else(|| format!("{}:{line}", self.source.name));
+            .unwrap_or_else(|| format!("{}:{place}", self.source.name));
         let at = |uid: &EntityUid| self.find(span, &uid.to_string());
         let rule = Rule::new(&id, policy, annotations)
             .map_err(|(uid, (what, mend))| self.problem(at(&uid), what, mend))?;
@@ -202,8 +206,11 @@ impl Reader<'_> {
             let mend = "it would never apply: check the types of action and resource, or remove it";
             (span_of(w.policy_id()), self.foreign(w, mend), w.policy_id())
         });
+        // One problem for each policy: the first error, or else the first warning, which says the most.
+        let mut told = BTreeSet::new();
         errors
             .chain(warnings)
+            .filter(|(_, _, id)| told.insert(id.to_string()))
             .map(|(span, mut problem, id)| {
                 if problem.line == 0 {
                     problem = self.problem(span, problem.message, problem.help);

@@ -45,11 +45,17 @@ impl Hosts {
 
 /// The whole network.
 pub(crate) fn network(evaluator: &Evaluator<'_>, asked: &Capability) -> Result<Findings, Problem> {
-    let widest = widest(evaluator)?;
-    let mut level = lowest(&widest);
+    let (wide, narrow) = widest(evaluator)?;
+    let mut level = lowest(&wide).min(lowest(&narrow));
     let mut reasons = Reasons::new(asked);
-    for verdict in &widest {
+    for verdict in wide.iter().chain(&narrow).filter(|v| v.level == level) {
         reasons.add(std::slice::from_ref(asked), std::slice::from_ref(verdict));
+    }
+    if lowest(&wide) < lowest(&narrow) {
+        return Ok(Findings {
+            reasons: reasons.done(),
+            ..Findings::default()
+        });
     }
     let requests = requests(evaluator, level > Level::Deny)?;
     if requests.len() > MAX_REQUESTS {
@@ -100,8 +106,8 @@ fn lowest(verdicts: &[Verdict]) -> Level {
         .unwrap_or(Level::Deny)
 }
 
-/// The parts of the network that are no scopes, judged as the whole kind and by themselves.
-fn widest(evaluator: &Evaluator<'_>) -> Result<Vec<Verdict>, Problem> {
+/// The parts of the network that are no scopes, judged as the whole kind, and by themselves.
+fn widest(evaluator: &Evaluator<'_>) -> Result<(Vec<Verdict>, Vec<Verdict>), Problem> {
     let mut hosts = BTreeSet::from([Hosts::Unmentioned]);
     let mut methods = BTreeSet::from([ANY.to_owned()]);
     for constant in evaluator.constants() {
@@ -136,9 +142,10 @@ fn widest(evaluator: &Evaluator<'_>) -> Result<Vec<Verdict>, Problem> {
             }
         }
     }
-    let mut verdicts = evaluator.verdicts(resources.clone(), true)?;
-    verdicts.extend(evaluator.verdicts(resources, false)?);
-    Ok(verdicts)
+    Ok((
+        evaluator.verdicts(resources.clone(), true)?,
+        evaluator.verdicts(resources, false)?,
+    ))
 }
 
 /// The ports that policies name, and one that none of them names.

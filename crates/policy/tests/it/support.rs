@@ -1,5 +1,4 @@
 //! A small world for tests.
-#![expect(dead_code, reason = "each test binary uses a part")]
 
 use bailiwick_capability::{AbsPath, Capability, Granted};
 use bailiwick_policy::{
@@ -7,11 +6,11 @@ use bailiwick_policy::{
     Principal, User,
 };
 
-pub fn cap(text: &str) -> Capability {
+pub(crate) fn cap(text: &str) -> Capability {
     text.parse().unwrap()
 }
 
-pub fn alice() -> Principal {
+pub(crate) fn alice() -> Principal {
     Principal {
         session: "s1".into(),
         user: User {
@@ -33,7 +32,7 @@ pub fn alice() -> Principal {
     }
 }
 
-pub fn now() -> Context {
+pub(crate) fn now() -> Context {
     Context {
         environment: "production".into(),
         now: 1_780_000_000,
@@ -42,23 +41,23 @@ pub fn now() -> Context {
     }
 }
 
-pub fn load(text: &str) -> Result<Pdp, PolicyError> {
+pub(crate) fn load(text: &str) -> Result<Pdp, PolicyError> {
     load_with(text, &Classification::default())
 }
 
-pub fn load_with(text: &str, classification: &Classification) -> Result<Pdp, PolicyError> {
+pub(crate) fn load_with(text: &str, classification: &Classification) -> Result<Pdp, PolicyError> {
     Pdp::load(&[PolicySource::new("test.cedar", text)], classification)
 }
 
-pub fn decide(pdp: &Pdp, asked: &str) -> Decision {
+pub(crate) fn decide(pdp: &Pdp, asked: &str) -> Decision {
     pdp.decide(&alice(), &now(), &cap(asked))
 }
 
 /// What is granted now, as texts.
-pub fn granted(pdp: &Pdp, asked: &str) -> Vec<String> {
+pub(crate) fn granted(pdp: &Pdp, asked: &str) -> Vec<String> {
     texts(decide(pdp, asked).granted())
 }
 
-pub fn texts(atoms: &[Granted]) -> Vec<String> {
+pub(crate) fn texts(atoms: &[Granted]) -> Vec<String> {
     atoms.iter().map(ToString::to_string).collect()
 }

@@ -1,10 +1,8 @@
 //! The policies that we ship.
 
-mod support;
-
+use crate::support::*;
 use bailiwick_capability::AbsPath;
 use bailiwick_policy::{Classification, Effect, Outcome, Pdp};
-use support::*;
 
 fn shipped() -> Pdp {
     let home = Classification::for_home(&AbsPath::parse("/home/alice").unwrap()).unwrap();
