@@ -18,16 +18,21 @@
 
 mod argument;
 mod clock;
+mod diagnose;
 mod encode;
 mod error;
 mod event;
 mod journal;
 mod key;
 mod layout;
+mod leaves;
 mod log;
 mod publish;
 mod recover;
+mod report;
 mod store;
+mod tail;
+mod verify;
 
 pub use argument::{Argument, JsonType, Keep, Redaction, sha256_hex};
 pub use bailiwick_tlog::{Checkpoint, VerifierKey};
@@ -36,3 +41,5 @@ pub use error::AuditError;
 pub use event::{AtomDecision, ENTRY_VERSION, Entry, Event, Moment, Outcome, Subject};
 pub use key::{SIGNING_KEY_FILE, VERIFIER_KEY_FILE, read_verifier_key};
 pub use log::{Leaf, Log, Options};
+pub use report::{Finding, Report, Tampering, Verified};
+pub use verify::verify;
