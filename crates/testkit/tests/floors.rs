@@ -21,7 +21,6 @@ const ONE_USER: &[(&str, &str)] = &[
     ("cedar-policy", "policy"),
     ("biscuit-auth", "token"),
     ("wasmtime", "wasm"),
-    ("wasmparser", "wasm"),
     ("landlock", "jail"),
     ("seccompiler", "jail"),
     ("anyhow", "bailiwick"),
