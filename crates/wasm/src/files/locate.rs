@@ -20,6 +20,13 @@ pub(super) struct Place {
     pub(super) real: AbsPath,
 }
 
+/// Where a name leads.
+enum Target {
+    NoLink,
+    Relative(String),
+    Absolute,
+}
+
 impl Files<'_> {
     /// Finds the place that `path` below `fd` means, asking the grant before the file system is touched
     /// and again about where that led.
@@ -45,24 +52,25 @@ impl Files<'_> {
             };
             self.check(access, &lexical)?;
             let place = self.open_parent(fd, &path, access, &lexical).await?;
-            let target = match follow && place.name != "." {
-                true => self.link_target(&place).await,
-                false => None,
-            };
-            match target {
-                None => {
+            if !follow || place.name == "." {
+                let allowed = self.check(access, &place.real);
+                return self.keep_if(place, allowed);
+            }
+            match self.link_target(&place).await {
+                Target::NoLink => {
                     let allowed = self.check(access, &place.real);
                     return self.keep_if(place, allowed);
                 }
-                Some(target) => {
+                Target::Absolute => {
                     self.release(place)?;
-                    if target.starts_with('/') {
-                        return Err(self.deny(
-                            access,
-                            &target,
-                            "an absolute link; its target must be named itself",
-                        ));
-                    }
+                    return Err(self.deny(
+                        access,
+                        lexical.as_str(),
+                        "an absolute link; its target must be named itself",
+                    ));
+                }
+                Target::Relative(target) => {
+                    self.release(place)?;
                     path = match path.trim_end_matches('/').rsplit_once('/') {
                         Some((parent, _)) => format!("{parent}/{target}"),
                         None => target,
@@ -137,11 +145,20 @@ impl Files<'_> {
         }
     }
 
-    async fn link_target(&mut self, place: &Place) -> Option<String> {
-        self.inner
+    async fn link_target(&mut self, place: &Place) -> Target {
+        let read = self
+            .inner
             .readlink_at(Resource::new_borrow(place.dir.rep()), place.name.clone())
-            .await
-            .ok()
+            .await;
+        match read {
+            Ok(target) if target.starts_with('/') => Target::Absolute,
+            Ok(target) => Target::Relative(target),
+            // The host does not show absolute targets.
+            Err(error) => match error.downcast_ref() {
+                Some(ErrorCode::NotPermitted) => Target::Absolute,
+                _ => Target::NoLink,
+            },
+        }
     }
 
     fn keep_if(&mut self, place: Place, allowed: FsResult<()>) -> FsResult<Place> {
