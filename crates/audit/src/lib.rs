@@ -28,8 +28,12 @@ mod layout;
 mod leaves;
 mod log;
 mod publish;
+mod query;
 mod recover;
+mod render;
 mod report;
+#[cfg(any(test, feature = "schema"))]
+mod schema;
 mod store;
 mod tail;
 mod verify;
@@ -41,5 +45,9 @@ pub use error::AuditError;
 pub use event::{AtomDecision, ENTRY_VERSION, Entry, Event, Moment, Outcome, Subject};
 pub use key::{SIGNING_KEY_FILE, VERIFIER_KEY_FILE, read_verifier_key};
 pub use log::{Leaf, Log, Options};
+pub use query::{Filter, Follow, Query, Stored, query, tail};
+pub use render::{escape, render};
 pub use report::{Finding, Report, Tampering, Verified};
+#[cfg(any(test, feature = "schema"))]
+pub use schema::entry_schema;
 pub use verify::verify;
