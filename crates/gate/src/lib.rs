@@ -1,1 +1,23 @@
 //! The gate: discovers, decides, grants, seals, starts and mediates, over traits.
+//!
+//! Data flows one way: [`discover`] finds manifests, [`assess`] asks policy and the wall, [`admit`] seals the
+//! grant, a [`world::Builder`] starts the plugin with exactly that, and [`session::Session::call`] is the one way
+//! to its tools. Every step is recorded before it takes effect. The gate knows no concrete wall.
+
+pub mod admit;
+pub mod assess;
+pub mod bind;
+pub mod discover;
+pub mod gate;
+pub mod host;
+pub mod plugin;
+pub mod record;
+pub mod refusal;
+pub mod resolve;
+pub mod session;
+pub mod tool;
+pub mod world;
+
+pub use gate::{Gate, Notes};
+pub use host::{GateError, Host, Judge};
+pub use session::Session;

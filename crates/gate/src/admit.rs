@@ -1,0 +1,315 @@
+//! The life of one plugin up to running: requested → decided → granted → sealed → started.
+
+use std::sync::Arc;
+
+use bailiwick_audit::{Event, Subject};
+use bailiwick_capability::Grant;
+use bailiwick_manifest::Necessity;
+use bailiwick_policy::Agent;
+use bailiwick_token::{Claims, Expectation, Token, Verified, mint, verify};
+
+use crate::assess::Assessment;
+use crate::host::{GateError, Host};
+use crate::record::load_decision;
+use crate::world::{Builder, Instance, Launch, Preparation, Source};
+
+/// A plugin that was granted something and may be started, also again.
+pub struct Admitted {
+    /// The plugin.
+    pub source: Arc<Source>,
+    /// What became of its manifest.
+    pub assessment: Assessment,
+    /// On whose behalf it acts.
+    pub subject: Subject,
+    token: Token,
+    builder: Arc<dyn Builder>,
+    preparation: Preparation,
+    session: String,
+    expires: i64,
+}
+
+/// Why a plugin may not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// This machine lacks the wall.
+    #[error("{0}")]
+    NoWall(String),
+    /// Policy, the wall's report or the machine leave a required capability out.
+    #[error("{0}")]
+    NotGranted(String),
+    /// The grant could not be sealed.
+    #[error("its grant cannot be sealed: {0}")]
+    NoToken(String),
+    /// What it needs to run could not be found or fetched.
+    #[error("{0}")]
+    NotPrepared(String),
+}
+
+/// Either the plugin may start, or why it may not.
+pub type Admission = Result<Admitted, Refused>;
+
+/// Decides on a plugin, seals its grant and prepares it. Nothing of it runs.
+///
+/// # Errors
+/// Only what stops the gate; a refused plugin is an `Ok(Err(why))`, and recorded.
+pub async fn admit(
+    host: &Host,
+    session: &str,
+    agent: &Agent,
+    source: Arc<Source>,
+) -> Result<Admission, GateError> {
+    let id = source.manifest.id().as_str();
+    let subject = host
+        .subject(session, agent)
+        .with_plugin(id, source.digest_hex());
+    host.recorder.written(&subject, request(&source)).await?;
+    let builder = match host.judge.builder(&source) {
+        Ok(builder) => builder,
+        Err(why) => return refuse(host, &subject, Refused::NoWall(why)).await,
+    };
+    let assessment = match host.judge.assess(session, agent, &source) {
+        Ok(assessment) => assessment,
+        Err(why) => return refuse(host, &subject, Refused::NoWall(why)).await,
+    };
+    let context = host.judge.context(builder.wall().name());
+    host.recorder
+        .durable(&subject, load_decision(&assessment, &context))
+        .await?;
+    if !assessment.loadable() {
+        let missing = assessment.missing.join("\n");
+        return refuse(host, &subject, Refused::NotGranted(missing)).await;
+    }
+    let token = match seal(host, session, agent, &source, &assessment.grant) {
+        Ok(token) => token,
+        Err(why) => return refuse(host, &subject, Refused::NoToken(why)).await,
+    };
+    let sealed = match verified(host, session, &source, &token) {
+        Ok(sealed) => sealed,
+        Err(why) => return refuse(host, &subject, Refused::NoToken(why)).await,
+    };
+    host.recorder.durable(&subject, minted(&sealed)).await?;
+    let preparation = match builder.prepare(&source, host.progress.clone()).await {
+        Ok(preparation) => preparation,
+        Err(error) => return refuse(host, &subject, Refused::NotPrepared(error.to_string())).await,
+    };
+    for package in &preparation.packages {
+        let event = Event::PackagePrepared {
+            registry: package.ecosystem.clone(),
+            package: package.name.clone(),
+            version: package.version.clone(),
+            integrity: package.integrity.clone(),
+        };
+        host.recorder.durable(&subject, event).await?;
+    }
+    let session = session.to_owned();
+    let expires = sealed.expires();
+    Ok(Ok(Admitted {
+        source,
+        assessment,
+        subject,
+        token,
+        builder,
+        preparation,
+        session,
+        expires,
+    }))
+}
+
+impl Admitted {
+    /// The grant's seal, for whoever enforces it.
+    ///
+    /// # Errors
+    /// A token that is expired, altered, of another session or of another plugin.
+    pub fn verified(&self, host: &Host) -> Result<Verified, String> {
+        verified(host, &self.session, &self.source, &self.token)
+    }
+
+    /// A world made of exactly what the token grants, recorded before anything starts in it.
+    ///
+    /// # Errors
+    /// Only what stops the gate; a token that does not hold is an `Ok(Err(why))`, and recorded.
+    pub async fn launch(&self, host: &Host) -> Result<Result<Launch, String>, GateError> {
+        let verified = match self.verified(host) {
+            Ok(verified) => verified,
+            Err(reason) => {
+                let event = Event::TokenRefused {
+                    id: None,
+                    reason: reason.clone(),
+                };
+                host.recorder.durable(&self.subject, event).await?;
+                return Ok(Err(reason));
+            }
+        };
+        let grant = verified.grant();
+        let event = Event::PluginStart {
+            wall: self.builder.wall().name().to_owned(),
+            grant: lines(grant),
+            tools: Vec::new(),
+        };
+        host.recorder.durable(&self.subject, event).await?;
+        let launch = Launch::new(
+            &verified,
+            self.source.clone(),
+            self.preparation.clone(),
+            host.variables(&self.source, grant),
+            limits(&self.source),
+        );
+        Ok(Ok(launch))
+    }
+
+    /// Starts the plugin.
+    ///
+    /// # Errors
+    /// Only what stops the gate; a plugin that does not start is an `Ok(Err(why))`, and recorded.
+    pub async fn start(&self, host: &Host) -> Result<Result<Box<dyn Instance>, String>, GateError> {
+        let launch = match self.launch(host).await? {
+            Ok(launch) => launch,
+            Err(why) => return Ok(Err(why)),
+        };
+        match self.builder.start(launch).await {
+            Ok(instance) => Ok(Ok(instance)),
+            Err(error) => {
+                let event = Event::PluginRefused {
+                    reason: error.to_string(),
+                };
+                host.recorder.durable(&self.subject, event).await?;
+                Ok(Err(error.to_string()))
+            }
+        }
+    }
+
+    /// Whether the grant still holds at `now`, in seconds since 1970.
+    ///
+    /// # Errors
+    /// It ended; the sentence says when.
+    pub fn unexpired(&self, now: i64) -> Result<(), String> {
+        if now < self.expires {
+            return Ok(());
+        }
+        Err(format!(
+            "the grant of `{}` expired; open a new session",
+            self.source.manifest.id()
+        ))
+    }
+
+    /// The name of the wall behind which it runs.
+    #[must_use]
+    pub fn wall(&self) -> &'static str {
+        self.builder.wall().name()
+    }
+
+    /// What the runtime needs besides the grant, for people.
+    #[must_use]
+    pub fn preparation(&self) -> &Preparation {
+        &self.preparation
+    }
+}
+
+fn seal(
+    host: &Host,
+    session: &str,
+    agent: &Agent,
+    source: &Source,
+    grant: &Grant,
+) -> Result<Token, String> {
+    let issued = host.judge.now();
+    let claims = Claims {
+        session: session.to_owned(),
+        plugin: source.manifest.id().to_string(),
+        plugin_version: source.manifest.version().to_string(),
+        plugin_digest: source.digest,
+        user: host.judge.user.name.clone(),
+        agent: agent.name.clone(),
+        grant: grant.clone(),
+        issued,
+        expires: issued.saturating_add(host.token_seconds),
+    };
+    mint(&host.keys, &claims).map_err(|error| error.to_string())
+}
+
+fn verified(
+    host: &Host,
+    session: &str,
+    source: &Source,
+    token: &Token,
+) -> Result<Verified, String> {
+    let expectation = Expectation {
+        session,
+        plugin_digest: &source.digest,
+        now: host.judge.now(),
+    };
+    verify(&host.keys.public(), token, &expectation).map_err(|error| error.to_string())
+}
+
+async fn refuse(host: &Host, subject: &Subject, why: Refused) -> Result<Admission, GateError> {
+    host.recorder
+        .durable(
+            subject,
+            Event::PluginRefused {
+                reason: why.to_string(),
+            },
+        )
+        .await?;
+    Ok(Err(why))
+}
+
+fn request(source: &Source) -> Event {
+    let of = |necessity: Necessity| {
+        let atoms = source
+            .manifest
+            .atoms()
+            .iter()
+            .filter(|atom| atom.necessity == necessity);
+        atoms.map(|atom| atom.capability.to_string()).collect()
+    };
+    Event::Request {
+        version: source.manifest.version().to_string(),
+        required: of(Necessity::Required),
+        optional: of(Necessity::Optional),
+    }
+}
+
+fn minted(sealed: &Verified) -> Event {
+    let expires = u64::try_from(sealed.expires()).unwrap_or_default();
+    Event::TokenMinted {
+        id: sealed
+            .revocation_ids()
+            .first()
+            .map(hex::encode)
+            .unwrap_or_default(),
+        expiry: bailiwick_audit::format_time(std::time::Duration::from_secs(expires)),
+        grant: lines(sealed.grant()),
+    }
+}
+
+/// A grant, an atom a line.
+#[must_use]
+pub fn lines(grant: &Grant) -> Vec<String> {
+    grant.atoms().iter().map(ToString::to_string).collect()
+}
+
+/// The manifest's limits over the usual ones.
+#[must_use]
+pub fn limits(source: &Source) -> bailiwick_wall::Limits {
+    let asked = &source.manifest.runtime().limits;
+    let usual = bailiwick_wall::Limits::default();
+    // A manifest is the plugin's own word: it may lower a bound, never raise it.
+    bailiwick_wall::Limits {
+        memory_bytes: asked
+            .memory_bytes
+            .map_or(usual.memory_bytes, |bytes| bytes.min(usual.memory_bytes)),
+        processes: asked
+            .processes
+            .map_or(usual.processes, |count| count.min(usual.processes)),
+        call: asked.call.map_or(usual.call, |time| time.min(MAX_CALL)),
+        start: asked.start.map_or(usual.start, |time| time.min(MAX_CALL)),
+        output_bytes: asked
+            .output_bytes
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .map_or(usual.output_bytes, |bytes| bytes.min(usual.output_bytes)),
+        ..usual
+    }
+}
+
+/// A slow tool may ask for more time than is usual, up to this.
+const MAX_CALL: std::time::Duration = std::time::Duration::from_secs(600);

@@ -1,0 +1,223 @@
+//! What the gate is assembled from: it is handed everything and finds nothing by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bailiwick_audit::{AuditError, Clock, Subject};
+use bailiwick_capability::{AbsPath, Capability, Grant, Kind};
+use bailiwick_manifest::{Start, load_order};
+use bailiwick_policy::{Agent, Context, Pdp, PluginFacts, Principal, User};
+use bailiwick_token::Keys;
+
+use crate::assess::{Assessment, assess};
+use crate::record::Recorder;
+use crate::resolve::SearchPath;
+use crate::world::{Builder, Progress, Source};
+
+/// What decides: policy, and the facts and walls that it is asked about. It has no effect on anything.
+pub struct Judge {
+    /// Decides.
+    pub pdp: Pdp,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Builds native plugins' worlds, or the reason why this machine cannot.
+    pub native: Result<Arc<dyn Builder>, String>,
+    /// Builds components' worlds.
+    pub wasm: Result<Arc<dyn Builder>, String>,
+    /// On whose behalf.
+    pub user: User,
+    /// Such as `production`.
+    pub environment: String,
+    /// What is known of every session from its start.
+    pub labels: BTreeSet<String>,
+    /// Where programs are looked for.
+    pub search: SearchPath,
+}
+
+/// Everything outside the gate that it works with.
+pub struct Host {
+    /// Decides.
+    pub judge: Judge,
+    /// Seals grants.
+    pub keys: Keys,
+    /// Remembers.
+    pub recorder: Recorder,
+    /// The variables that may be granted; only granted ones go on.
+    pub variables: Vec<(String, String)>,
+    /// Told about long work.
+    pub progress: Progress,
+    /// How long a session's grants last, in seconds.
+    pub token_seconds: i64,
+    /// Digest of the configuration, for the log.
+    pub config_digest: String,
+    /// Digest of the policies, for the log.
+    pub policy_digest: String,
+}
+
+/// What stops the gate, as opposed to one plugin or call.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// Nothing goes on unlogged.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// Plugins whose dependencies cannot be put in an order.
+    #[error(transparent)]
+    Order(#[from] bailiwick_manifest::ManifestErrors),
+    /// The system gave no random numbers for a session's name.
+    #[error("no random numbers: {0}")]
+    Random(String),
+    /// One connection, one agent: another one needs a session of its own.
+    #[error(
+        "this session belongs to the agent `{expected}`, not to `{found}`: start another gate for it"
+    )]
+    OtherAgent {
+        /// Who opened the session.
+        expected: String,
+        /// Who asks now.
+        found: String,
+    },
+}
+
+impl Judge {
+    /// Now, in seconds since 1970.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        i64::try_from(self.clock.now().as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// What can start this plugin.
+    ///
+    /// # Errors
+    /// The wall that this machine lacks.
+    pub fn builder(&self, source: &Source) -> Result<Arc<dyn Builder>, String> {
+        match &source.manifest.runtime().start {
+            Start::Command(_) => self.native.clone(),
+            Start::Component(_) | Start::Embedded => self.wasm.clone(),
+        }
+    }
+
+    /// The delegation chain of a plugin in a session.
+    #[must_use]
+    pub fn principal(&self, session: &str, agent: &Agent, source: &Source) -> Principal {
+        let manifest = &source.manifest;
+        Principal {
+            session: session.to_owned(),
+            user: self.user.clone(),
+            agent: agent.clone(),
+            plugin: PluginFacts {
+                id: manifest.id().to_string(),
+                version: manifest.version().to_string(),
+                digest: format!("sha256:{}", source.digest_hex()),
+                // A manifest's own word about its publisher is not verified, so policy does not see it.
+                publisher: None,
+                folder: source
+                    .dir
+                    .as_ref()
+                    .and_then(|dir| AbsPath::exactly(dir.to_str()?).ok()),
+            },
+        }
+    }
+
+    /// The circumstances of a decision now.
+    #[must_use]
+    pub fn context(&self, wall: &str) -> Context {
+        Context {
+            environment: self.environment.clone(),
+            now: self.now(),
+            isolation: wall.to_owned(),
+            labels: self.labels.clone(),
+        }
+    }
+
+    /// What would become of a plugin's manifest now.
+    ///
+    /// # Errors
+    /// The wall that this machine lacks.
+    pub fn assess(
+        &self,
+        session: &str,
+        agent: &Agent,
+        source: &Source,
+    ) -> Result<Assessment, String> {
+        let builder = self.builder(source)?;
+        let principal = self.principal(session, agent, source);
+        let context = self.context(builder.wall().name());
+        Ok(assess(
+            source,
+            builder.wall(),
+            &self.pdp,
+            &principal,
+            &context,
+            &self.search,
+        ))
+    }
+}
+
+impl Host {
+    /// A plugin's environment: granted variables of ours, then the manifest's constants, which were granted too.
+    #[must_use]
+    pub fn variables(&self, source: &Source, grant: &Grant) -> Vec<(String, String)> {
+        let constants = &source.manifest.runtime().env;
+        let ours = self
+            .variables
+            .iter()
+            .filter(|(name, _)| !constants.contains_key(name))
+            .cloned();
+        let own = constants
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()));
+        ours.chain(own)
+            .filter(|(name, _)| may_read(grant, name))
+            .collect()
+    }
+
+    /// Plugins in the order in which they load.
+    ///
+    /// # Errors
+    /// Dependencies that are missing, of another version, or go in a circle; ids used twice.
+    pub fn ordered(&self, sources: Vec<Source>) -> Result<Vec<Arc<Source>>, GateError> {
+        let manifests: Vec<_> = sources
+            .iter()
+            .map(|source| source.manifest.clone())
+            .collect();
+        let mut sources: BTreeMap<String, Arc<Source>> = sources
+            .into_iter()
+            .map(|source| (source.manifest.id().to_string(), Arc::new(source)))
+            .collect();
+        let order = load_order(&manifests)?;
+        Ok(order
+            .into_iter()
+            .filter_map(|next| sources.remove(next.id().as_str()))
+            .collect())
+    }
+
+    /// On whose behalf a session acts, as the log keeps it.
+    #[must_use]
+    pub fn subject(&self, session: &str, agent: &Agent) -> Subject {
+        let named = if agent.version.is_empty() {
+            agent.name.clone()
+        } else {
+            format!("{} {}", agent.name, agent.version)
+        };
+        Subject::session(session)
+            .with_user(&self.judge.user.name)
+            .with_agent(named)
+    }
+}
+
+fn may_read(grant: &Grant, name: &str) -> bool {
+    // A star would be read as a prefix.
+    !name.contains('*')
+        && Capability::parse_scope(Kind::ReadEnvironment, name)
+            .is_ok_and(|variable| grant.permits(&variable))
+}
+
+/// A new session's name: 128 random bits in hexadecimal.
+///
+/// # Errors
+/// A system without random numbers.
+pub fn session_id() -> Result<String, GateError> {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| GateError::Random(error.to_string()))?;
+    Ok(hex::encode(bytes))
+}

@@ -1,0 +1,168 @@
+//! No record, no effect: every step of the gate goes through here before it takes effect.
+
+use std::collections::BTreeMap;
+
+use bailiwick_audit::{AtomDecision, AuditError, Event, Log, Moment, Outcome, Redaction, Subject};
+use bailiwick_policy::{CallDecision, CallVerdict, Context, Reason};
+
+use crate::assess::{Assessment, Row, Standing};
+
+/// The most denied operations that one call or one start writes; the rest are counted.
+const MAX_DENIED: usize = 64;
+
+/// Writes events; an error of the log stops whatever was about to happen.
+#[derive(Clone)]
+pub struct Recorder {
+    log: Log,
+    /// How arguments are kept.
+    pub redaction: Redaction,
+    /// Whether every act waits until its record is durable.
+    pub strict: bool,
+}
+
+impl Recorder {
+    /// A recorder that keeps digests of arguments.
+    #[must_use]
+    pub fn new(log: Log, strict: bool) -> Self {
+        Self {
+            log,
+            redaction: Redaction::default(),
+            strict,
+        }
+    }
+
+    /// Writes an event; it becomes durable within the log's commit window.
+    ///
+    /// # Errors
+    /// The log's own. Nothing may go on unlogged then.
+    pub async fn written(&self, subject: &Subject, event: Event) -> Result<(), AuditError> {
+        if self.strict {
+            return self.durable(subject, event).await;
+        }
+        self.log.append(subject, &event).map(drop)
+    }
+
+    /// Writes an event and waits until it is durable.
+    ///
+    /// # Errors
+    /// The log's own.
+    pub async fn durable(&self, subject: &Subject, event: Event) -> Result<(), AuditError> {
+        let (log, subject) = (self.log.clone(), subject.clone());
+        tokio::task::spawn_blocking(move || log.append_durable(&subject, &event).map(drop))
+            .await
+            .map_err(|_| AuditError::Closed)?
+    }
+
+    /// Writes what a wall refused.
+    ///
+    /// # Errors
+    /// The log's own.
+    pub async fn denied(
+        &self,
+        subject: &Subject,
+        denied: Vec<bailiwick_wall::Denied>,
+    ) -> Result<(), AuditError> {
+        let mut dropped = denied.len().saturating_sub(MAX_DENIED) as u64;
+        for operation in denied.into_iter().take(MAX_DENIED) {
+            let event = Event::OperationDenied {
+                operation: operation.operation,
+                target: operation.target,
+                reason: operation.reason,
+                dropped: std::mem::take(&mut dropped),
+            };
+            self.written(subject, event).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The decision on a whole manifest, as the log keeps it.
+#[must_use]
+pub fn load_decision(assessment: &Assessment, context: &Context) -> Event {
+    let standings: Vec<Standing> = assessment.rows.iter().map(Row::standing).collect();
+    let outcome = if !assessment.loadable() {
+        Outcome::Deny
+    } else if standings
+        .iter()
+        .all(|standing| *standing == Standing::Granted)
+    {
+        Outcome::Grant
+    } else {
+        Outcome::Partial
+    };
+    Event::Decision {
+        outcome,
+        moment: Moment::Load,
+        atoms: assessment.rows.iter().map(atom_decision).collect(),
+        context: facts(context),
+    }
+}
+
+fn atom_decision(row: &Row) -> AtomDecision {
+    let outcome = match row.standing() {
+        Standing::Granted => Outcome::Grant,
+        Standing::Partial => Outcome::Partial,
+        Standing::Asks => Outcome::Ask,
+        Standing::Refused => Outcome::Deny,
+    };
+    let reasons = row
+        .decision
+        .as_ref()
+        .map(|decision| decision.reasons.as_slice())
+        .unwrap_or_default();
+    let mut lines: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+    lines.extend(
+        row.shortfall()
+            .into_iter()
+            .filter(|line| !lines.contains(line))
+            .collect::<Vec<_>>(),
+    );
+    AtomDecision {
+        asked: row.asked.to_string(),
+        outcome,
+        granted: row.granted().map(ToString::to_string).collect(),
+        policies: policies(reasons),
+        reasons: lines,
+    }
+}
+
+/// The decision on one call, as the log keeps it.
+#[must_use]
+pub fn call_decision(tool: &str, decision: &CallDecision, context: &Context) -> Event {
+    let outcome = match decision.verdict {
+        CallVerdict::Allow => Outcome::Grant,
+        CallVerdict::Ask => Outcome::Ask,
+        CallVerdict::Deny => Outcome::Deny,
+    };
+    Event::Decision {
+        outcome,
+        moment: Moment::Call,
+        atoms: vec![AtomDecision {
+            asked: tool.to_owned(),
+            outcome,
+            granted: Vec::new(),
+            policies: policies(&decision.reasons),
+            reasons: decision.reasons.iter().map(ToString::to_string).collect(),
+        }],
+        context: facts(context),
+    }
+}
+
+/// The ids of the policies that determined an answer.
+#[must_use]
+pub fn policies(reasons: &[Reason]) -> Vec<String> {
+    let mut ids: Vec<String> = reasons.iter().map(|reason| reason.policy.clone()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+fn facts(context: &Context) -> BTreeMap<String, String> {
+    let labels: Vec<&str> = context.labels.iter().map(String::as_str).collect();
+    BTreeMap::from([
+        ("environment".to_owned(), context.environment.clone()),
+        ("isolation".to_owned(), context.isolation.clone()),
+        ("now".to_owned(), context.now.to_string()),
+        ("labels".to_owned(), labels.join(" ")),
+    ])
+}
