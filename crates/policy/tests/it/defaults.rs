@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use bailiwick_capability::AbsPath;
-use bailiwick_policy::{Classification, Effect, Outcome, Pdp};
+use bailiwick_policy::{CallVerdict, Classification, Effect, Outcome, Pdp};
 
 fn shipped() -> Pdp {
     let home = Classification::for_home(&AbsPath::parse("/home/alice").unwrap()).unwrap();
@@ -65,4 +65,91 @@ fn everything_else_is_denied_with_advice() {
         granted(&load(policy).unwrap(), "read_files:/data/"),
         ["read_files:/data/"]
     );
+}
+
+fn allow(pdp: &Pdp, atoms: &[&str]) -> Pdp {
+    let atoms: Vec<_> = atoms.iter().map(|atom| atom.parse().unwrap()).collect();
+    pdp.with_person_grants("alice", &atoms).unwrap()
+}
+
+#[test]
+fn l14_no_person_can_allow_secrets_and_control_files() {
+    let pdp = allow(
+        &shipped(),
+        &[
+            "read_files:/",
+            "write_files:/home/",
+            "read_files:/home/alice/",
+            "write_files:/etc/x",
+        ],
+    );
+    for asked in [
+        "read_files:/home/alice/.ssh/id_ed25519",
+        "read_files:/home/alice/.aws/",
+        "read_files:/etc/shadow",
+        "read_files:/root/.ssh/id_rsa",
+        "read_files:/proc/1/environ",
+        "read_files:/run/docker.sock",
+        "write_files:/home/alice/.ssh/authorized_keys",
+        "write_files:/home/alice/.bashrc",
+        "write_files:/etc/x",
+    ] {
+        let decision = decide(&pdp, asked);
+        assert_eq!(decision.outcome, Outcome::Deny, "{asked}");
+        assert_eq!(decision.reasons[0].effect, Effect::Forbid, "{asked}");
+        assert!(decision.reasons[0].text.is_some(), "{asked}");
+    }
+    for asked in [
+        "read_files:/home/alice/.bashrc",
+        "read_files:/etc/hosts",
+        "write_files:/home/alice/notes/",
+    ] {
+        assert!(decide(&pdp, asked).is_full(), "{asked}");
+    }
+    let home = decide(&pdp, "read_files:/home/alice/");
+    let [atom] = home.granted() else {
+        panic!("{home:?}")
+    };
+    assert!(atom.permits(&cap("read_files:/home/alice/notes/x")));
+    assert!(!atom.permits(&cap("read_files:/home/alice/.netrc")));
+    assert!(!atom.permits(&cap("read_files:/home/alice/.config/")));
+}
+
+#[test]
+fn high_risk_is_for_trusted_operators() {
+    let high = [
+        "execute_shell:/bin/bash",
+        "execute_shell",
+        "execute_code:/bin/sh",
+        "execute_code",
+        "network_access",
+        "network_access:http://169.254.169.254",
+        "read_files",
+        "read_environment",
+    ];
+    let pdp = allow(&shipped(), &high);
+    let mut operator = alice();
+    operator.user.roles.insert("trusted-operator".into());
+    for asked in high {
+        assert_eq!(decide(&pdp, asked).outcome, Outcome::Deny, "{asked}");
+        let trusted = pdp.decide(&operator, &now(), &cap(asked));
+        assert!(
+            !trusted.granted().is_empty(),
+            "{asked}: {:?}",
+            trusted.reasons
+        );
+        let cut = ["read_files"].contains(&asked);
+        assert_eq!(trusted.is_full(), !cut, "{asked}");
+    }
+    let git = allow(&shipped(), &["execute_code:/usr/bin/git"]);
+    assert!(
+        decide(&git, "execute_code:/usr/bin/git").is_full(),
+        "a named program is no high risk"
+    );
+}
+
+#[test]
+fn loaded_tools_may_be_called() {
+    let call = shipped().decide_call(&alice(), &now(), "read", &serde_json::Map::new());
+    assert_eq!(call.verdict, CallVerdict::Allow);
 }

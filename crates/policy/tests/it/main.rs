@@ -2,7 +2,7 @@
 
 mod calls;
 mod defaults;
-//mod docs;
+mod docs;
 mod load;
 mod network;
 mod oracle;
