@@ -83,8 +83,10 @@ fn inside_plugin(path: PathBuf, word: &str, settings: &Settings) -> Result<PathB
     }
     let real = path.canonicalize().map_err(io("resolve", &path))?;
     let dir = dir.canonicalize().map_err(io("resolve", dir))?;
-    // A venv's python is always a link out of it; where that leads is judged on its own.
-    if real.starts_with(&dir) || crate::python::venv_of(&path).is_some() {
+    // A venv's python is always a link out of it; only where it leads to a Python is it one.
+    let name = real.file_name().unwrap_or_default().to_string_lossy();
+    let python = crate::python::version_in_name(&name).is_some();
+    if real.starts_with(&dir) || (python && crate::python::venv_of(&path).is_some()) {
         return Ok(path);
     }
     Err(RuntimeError::Refused {
@@ -168,6 +170,13 @@ mod tests {
         settings.plugin_dir = Some(dir.path().to_owned());
         let error = program("./server", &settings).unwrap_err().to_string();
         assert!(error.contains("out of the plugin's folder"), "{error}");
+        std::fs::create_dir_all(dir.path().join("venv/bin")).unwrap();
+        std::fs::write(dir.path().join("venv/pyvenv.cfg"), "").unwrap();
+        symlink("/bin/sh", dir.path().join("venv/bin/python")).unwrap();
+        assert!(
+            program("venv/bin/python", &settings).is_err(),
+            "a venv's python is a Python"
+        );
         assert!(
             program("/bin/sh", &settings).is_ok(),
             "an absolute path says what it is"

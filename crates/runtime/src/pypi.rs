@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -26,6 +27,8 @@ const OPTIONS: &[&str] = &[
     "--quiet",
     "--compile",
 ];
+/// Enough for two lines with the longest path.
+const MAX_HEAD: u64 = 8192;
 const REPORT: &str = "pip-report.json";
 
 /// Prepares the packages and finds the program: the environment's python, and the script.
@@ -208,10 +211,7 @@ fn script(asked: &Asked<PypiSpec>, folder: &Path) -> Result<PathBuf, RuntimeErro
     let mut programs = Vec::new();
     for entry in fs::read_dir(&bin).map_err(io("list", &bin))?.flatten() {
         let program = entry.file_name().to_string_lossy().into_owned();
-        // Only scripts of Python's own: an interpreter line, and not one of the environment's parts.
-        if crate::lookup::interpreter_line(&entry.path())
-            .is_ok_and(|line| line.is_some_and(|(first, _)| first.contains("python")))
-        {
+        if is_console_script(&entry.path()) {
             programs.push(program);
         }
     }
@@ -231,6 +231,22 @@ fn script(asked: &Asked<PypiSpec>, folder: &Path) -> Result<PathBuf, RuntimeErro
             ),
         }),
     }
+}
+
+/// Is it Python's own, and not a part of the environment? Installers begin a script with its
+/// interpreter, or, where that path is too long for a first line, with a shell line that is also Python.
+fn is_console_script(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(MAX_HEAD).read_to_end(&mut head));
+    let head = String::from_utf8_lossy(&head);
+    let mut lines = head.lines();
+    let (first, second) = (
+        lines.next().unwrap_or_default(),
+        lines.next().unwrap_or_default(),
+    );
+    read.is_ok()
+        && first.starts_with("#!")
+        && (first.contains("python") || second.starts_with("'''exec'"))
 }
 
 #[cfg(test)]
@@ -269,6 +285,9 @@ mod tests {
             fs::write(dir.path().join("bin").join(name), "#!/x/bin/python\n").unwrap();
         }
         fs::write(dir.path().join("bin/activate"), "# sh").unwrap();
+        fs::write(dir.path().join("bin/helper"), "#!/bin/sh\necho\n").unwrap();
+        let long = "#!/bin/sh\n'''exec' /a/very/long/path/bin/python \"$0\" \"$@\"\n' '''\n";
+        fs::write(dir.path().join("bin/third"), long).unwrap();
         let with = |command: Option<&str>| {
             let package = PypiSpec::parse("mcp-server").unwrap();
             script(
@@ -283,7 +302,8 @@ mod tests {
         };
         assert!(with(None).unwrap().ends_with("mcp_server"));
         assert!(with(Some("other")).unwrap().ends_with("other"));
+        assert!(with(Some("third")).unwrap().ends_with("third"));
         let error = with(Some("activate")).unwrap_err().to_string();
-        assert!(error.contains("mcp_server, other"), "{error}");
+        assert!(error.contains("mcp_server, other, third"), "{error}");
     }
 }

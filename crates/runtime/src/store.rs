@@ -111,8 +111,11 @@ impl<'a> Store<'a> {
                 mend: "prepare it once while online".to_owned(),
             });
         }
+        // Short: installers write this path into first lines, which have little room.
+        let prefix = format!(".{}-", key.rsplit('-').next().unwrap_or(&key));
+        self.clear(&prefix)?;
         let fresh = tempfile::Builder::new()
-            .prefix(".preparing-")
+            .prefix(&prefix)
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .tempdir_in(&self.folder)
             .map_err(io("make a folder in", &self.folder))?;
@@ -132,6 +135,19 @@ impl<'a> Store<'a> {
             return Err(io("rename into", &folder)(error));
         }
         Ok(Stored { folder, record })
+    }
+
+    /// Takes away what killed preparations left; only called under the lock of their key.
+    fn clear(&self, prefix: &str) -> Result<(), RuntimeError> {
+        for entry in fs::read_dir(&self.folder)
+            .map_err(io("list", &self.folder))?
+            .flatten()
+        {
+            if entry.file_name().to_string_lossy().starts_with(prefix) {
+                fs::remove_dir_all(entry.path()).map_err(io("remove", &entry.path()))?;
+            }
+        }
+        Ok(())
     }
 
     fn lock(&self, key: &str) -> Result<File, RuntimeError> {
@@ -319,6 +335,21 @@ mod tests {
             .collect();
         assert!(left.is_empty(), "{left:?}");
         assert!(store.get("x@1", write).is_ok());
+    }
+
+    #[test]
+    fn what_a_killed_preparation_left_is_taken_away() {
+        let (_dir, settings) = settings();
+        let store = Store::open(&settings, "npm").unwrap();
+        let name = |asked| format!(".{}-x", key(asked).rsplit('-').next().unwrap());
+        let (left, other) = (
+            store.folder.join(name("x@1")),
+            store.folder.join(name("y@1")),
+        );
+        fs::create_dir(&left).unwrap();
+        fs::create_dir(&other).unwrap();
+        store.get("x@1", write).unwrap();
+        assert!(!left.exists() && other.exists());
     }
 
     #[test]

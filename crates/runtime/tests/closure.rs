@@ -95,6 +95,84 @@ fn python_servers_start_with_their_closure_alone() {
     );
 }
 
+/// Whatever `python3` is here: the system's, or a version manager's shim.
+#[test]
+fn the_machines_python_starts_with_its_closure_alone() {
+    let code = "import ssl, sqlite3, ctypes, lzma, zoneinfo, asyncio, threading; print(ssl.OPENSSL_VERSION)";
+    for python in ["python3", "/usr/bin/python3"] {
+        let dir = tempfile::tempdir().unwrap();
+        let prepared = resolve(&words(&[python, "-c", code]), &settings(dir.path())).unwrap();
+        let output = run(&prepared, "", &[]);
+        assert!(
+            String::from_utf8_lossy(&output.stdout).contains("SSL"),
+            "{output:?} {:#?}",
+            prepared.explain
+        );
+    }
+}
+
+#[test]
+fn an_ordinary_user_gets_an_interpreter_that_it_may_run() {
+    if !bailiwick_testkit::user::is_ordinary_or_rerun(
+        "an_ordinary_user_gets_an_interpreter_that_it_may_run",
+    ) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for line in [
+        ["python3", "-c", "print(1)"],
+        ["node", "-e", "console.log(1)"],
+    ] {
+        let prepared = resolve(&words(&line), &settings(dir.path())).unwrap();
+        let output = run(&prepared, "", &[]);
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "1\n",
+            "{output:?} {:#?}",
+            prepared.explain
+        );
+    }
+}
+
+#[test]
+fn a_plugins_own_folder_is_its_code_and_its_working_directory() {
+    let dir = readable_dir();
+    let plugin = dir.path().canonicalize().unwrap().join("plugins/mine");
+    std::fs::create_dir_all(plugin.join("lib")).unwrap();
+    std::fs::write(
+        plugin.join("server.py"),
+        "import helper, os; print(helper.X, os.getcwd())",
+    )
+    .unwrap();
+    std::fs::write(plugin.join("helper.py"), "X = 1").unwrap();
+    std::fs::write(
+        plugin.join("server.mjs"),
+        "import { x } from './lib/x.mjs'; console.log(x, process.cwd())",
+    )
+    .unwrap();
+    std::fs::write(plugin.join("lib/x.mjs"), "export const x = 1").unwrap();
+    let mut settings = settings(&dir.path().join("cache"));
+    settings.plugin_dir = Some(plugin.clone());
+    for line in [
+        &["python3", "server.py"][..],
+        &["python3", "-m", "server"],
+        &["node", "./server.mjs"],
+    ] {
+        let prepared = resolve(&words(line), &settings).unwrap();
+        assert!(
+            prepared.program.closure.read.contains(&plugin),
+            "{:?}",
+            prepared.explain
+        );
+        let output = run(&prepared, "", &[]);
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            format!("1 {}\n", plugin.display()),
+            "{output:?}"
+        );
+    }
+}
+
 #[test]
 fn the_git_server_needs_git_besides_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
