@@ -18,10 +18,22 @@ fn main() -> ExitCode {
     let mut rustc = Command::new(variable("RUSTC"));
     rustc
         .args(["--edition=2024", "--crate-type=bin", "--crate-name=init"])
-        .args(["-Copt-level=s", "-Cpanic=abort", "-Cstrip=symbols", "-Cforce-unwind-tables=no"])
+        .args([
+            "-Copt-level=s",
+            "-Cpanic=abort",
+            "-Cstrip=symbols",
+            "-Cforce-unwind-tables=no",
+        ])
         .args(["-Crelocation-model=static", "-Ctarget-feature=+crt-static"])
-        .args(["-Clink-arg=-nostartfiles", "-Clink-arg=-nostdlib", "-Clink-arg=-static"])
-        .args(["-Clink-arg=-Wl,--build-id=none", "-Clink-arg=-Wl,-z,noexecstack"])
+        .args([
+            "-Clink-arg=-nostartfiles",
+            "-Clink-arg=-nostdlib",
+            "-Clink-arg=-static",
+        ])
+        .args([
+            "-Clink-arg=-Wl,--build-id=none",
+            "-Clink-arg=-Wl,-z,noexecstack",
+        ])
         .arg(format!("--target={}", variable("TARGET")))
         .arg("-o")
         .arg(&output)

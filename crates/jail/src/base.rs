@@ -13,7 +13,13 @@ pub(crate) const INIT_PATH: &str = "/.init";
 pub(crate) const INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 
 /// Devices shown: no terminal, no disk, nothing with state.
-pub(crate) const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+pub(crate) const DEVICES: [&str; 5] = [
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+];
 
 /// Links that programs expect.
 pub(crate) const LINKS: [(&str, &str); 5] = [
@@ -37,10 +43,21 @@ pub(crate) fn etc(uid: u32, gid: u32) -> [(&'static str, String); 4] {
     [
         (
             "/etc/passwd",
-            format!("root:x:0:0:root:/:/bin/false\nplugin:x:{uid}:{gid}:plugin:{HOME}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
+            format!(
+                "root:x:0:0:root:/:/bin/false\nplugin:x:{uid}:{gid}:plugin:{HOME}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+            ),
         ),
-        ("/etc/group", format!("root:x:0:\nplugin:x:{gid}:\nnogroup:x:65534:\n")),
-        ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n".to_owned()),
-        ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n".to_owned()),
+        (
+            "/etc/group",
+            format!("root:x:0:\nplugin:x:{gid}:\nnogroup:x:65534:\n"),
+        ),
+        (
+            "/etc/hosts",
+            "127.0.0.1 localhost\n::1 localhost\n".to_owned(),
+        ),
+        (
+            "/etc/nsswitch.conf",
+            "passwd: files\ngroup: files\nhosts: files\n".to_owned(),
+        ),
     ]
 }

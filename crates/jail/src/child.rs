@@ -36,7 +36,10 @@ impl Strings {
     pub(crate) fn new(owned: Vec<CString>) -> Self {
         let mut pointers: Vec<_> = owned.iter().map(|text| text.as_ptr()).collect();
         pointers.push(std::ptr::null());
-        Self { pointers, _owned: owned }
+        Self {
+            pointers,
+            _owned: owned,
+        }
     }
 
     fn as_ptr(&self) -> *const *const libc::c_char {
@@ -53,10 +56,22 @@ pub(crate) struct Make {
 pub(crate) enum What {
     Folder,
     Link(CString),
-    File { content: Vec<u8>, mode: u32 },
-    Scratch { place: Place },
-    Proc { place: Place },
-    Bind { source: CString, identity: (u64, u64), attributes: u64, place: Place },
+    File {
+        content: Vec<u8>,
+        mode: u32,
+    },
+    Scratch {
+        place: Place,
+    },
+    Proc {
+        place: Place,
+    },
+    Bind {
+        source: CString,
+        identity: (u64, u64),
+        attributes: u64,
+        place: Place,
+    },
 }
 
 /// What to put under a mount first.
@@ -131,7 +146,11 @@ trait At<T> {
 
 impl<T> At<T> for Result<T, Errno> {
     fn at(self, step: Step) -> Result<T, Failure> {
-        self.map_err(|errno| Failure { step, index: 0, errno })
+        self.map_err(|errno| Failure {
+            step,
+            index: 0,
+            errno,
+        })
     }
 }
 
@@ -180,7 +199,13 @@ pub(crate) fn run(plan: &Plan) -> Result<Infallible, Failure> {
 #[expect(unsafe_code, reason = "exec takes arrays of pointers")]
 fn exec(plan: &Plan) -> Errno {
     // SAFETY: `Strings` ends in null, and what it points to lives in it.
-    unsafe { sys::execve(crate::spawn::INIT_PATH, plan.argv.as_ptr(), plan.envp.as_ptr()) }
+    unsafe {
+        sys::execve(
+            crate::spawn::INIT_PATH,
+            plan.argv.as_ptr(),
+            plan.envp.as_ptr(),
+        )
+    }
 }
 
 /// Stdio to 0–2, the two pipes of init to 3 and 4, nothing else. The sources all lie above 9.
@@ -253,7 +278,12 @@ fn make_one(root: i32, make: &Make, scratch_size: &CStr) -> Result<(), Failure> 
             Err(libc::EPERM) => put_place(root, &make.at, *place).at(step),
             Err(errno) => Err(errno).at(step),
         },
-        What::Bind { source, identity, attributes, place } => {
+        What::Bind {
+            source,
+            identity,
+            attributes,
+            place,
+        } => {
             let location = sys::open_location(libc::AT_FDCWD, source, 0).at(step)?;
             if sys::identity(location).at(step)? != *identity {
                 return Err(libc::ESTALE).at(Step::Changed);
@@ -305,7 +335,11 @@ fn no_network() -> Result<(), Errno> {
     };
     let up = sys::interfaces_up(socket)?;
     sys::close(socket);
-    if up == 0 { Ok(()) } else { Err(libc::ENETUNREACH) }
+    if up == 0 {
+        Ok(())
+    } else {
+        Err(libc::ENETUNREACH)
+    }
 }
 
 /// `SECBIT_NOROOT`, `NO_SETUID_FIXUP`, `KEEP_CAPS` off, `NO_CAP_AMBIENT_RAISE`, each locked (capabilities(7)).
@@ -320,7 +354,11 @@ fn drop_privileges() -> Result<(), Errno> {
         }
     }
     sys::prctl(libc::PR_SET_SECUREBITS, SECUREBITS, 0)?;
-    sys::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as usize, 0)?;
+    sys::prctl(
+        libc::PR_CAP_AMBIENT,
+        libc::PR_CAP_AMBIENT_CLEAR_ALL as usize,
+        0,
+    )?;
     sys::drop_capabilities()?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(|_| ())
 }
@@ -335,7 +373,11 @@ fn landlock(plan: &Plan) -> Result<(), Failure> {
             sys::close(location);
             added
         };
-        add(&rule.path).map_err(|errno| Failure { step: Step::Landlock, index, errno })?;
+        add(&rule.path).map_err(|errno| Failure {
+            step: Step::Landlock,
+            index,
+            errno,
+        })?;
     }
     sys::landlock_restrict(ruleset).at(Step::Landlock)?;
     sys::close(ruleset);
@@ -344,7 +386,12 @@ fn landlock(plan: &Plan) -> Result<(), Failure> {
 
 /// Tries what must fail, once all is in place (L13). The error is that of the missing part.
 fn self_test() -> Result<(), Errno> {
-    let open = |path: &CStr, flags| match sys::openat(libc::AT_FDCWD, path, flags | libc::O_CLOEXEC, 0o600) {
+    let open = |path: &CStr, flags| match sys::openat(
+        libc::AT_FDCWD,
+        path,
+        flags | libc::O_CLOEXEC,
+        0o600,
+    ) {
         Ok(file) => {
             sys::close(file);
             0
@@ -357,7 +404,10 @@ fn self_test() -> Result<(), Errno> {
         // Landlock decides: the root exists and its mode permits listing
         open(c"/", libc::O_RDONLY | libc::O_DIRECTORY) == libc::EACCES,
         // and it is not writable
-        matches!(open(c"/.canary", libc::O_WRONLY | libc::O_CREAT), libc::EACCES | libc::EROFS),
+        matches!(
+            open(c"/.canary", libc::O_WRONLY | libc::O_CREAT),
+            libc::EACCES | libc::EROFS
+        ),
         // the filter decides
         sys::socket(libc::AF_INET, libc::SOCK_STREAM) == Err(libc::EPERM),
         sys::socket(libc::AF_UNIX, libc::SOCK_DGRAM) == Err(libc::EPERM),

@@ -51,13 +51,18 @@ pub(crate) fn carve(top: &Path, holes: &[PathBuf]) -> Result<Pieces, PathFault> 
                 pieces.links.push((path, target));
             }
             if pieces.shown.len() + pieces.links.len() > MAX_NEIGHBOURS {
-                let why = format!("more than {MAX_NEIGHBOURS} entries beside the holes in `{}`", top.display());
+                let why = format!(
+                    "more than {MAX_NEIGHBOURS} entries beside the holes in `{}`",
+                    top.display()
+                );
                 return Err(PathFault(why));
             }
         }
         pieces.folders.insert(folder);
     }
-    pieces.shown.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
+    pieces
+        .shown
+        .sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
     Ok(pieces)
 }
 
@@ -74,11 +79,25 @@ mod tests {
         }
         std::fs::write(top.join("file"), "x").unwrap();
         std::fs::write(top.join("key"), "x").unwrap();
-        let holes = [top.join("a/deep/secret"), top.join("key"), top.join("b/absent"), top.join("no/where")];
+        let holes = [
+            top.join("a/deep/secret"),
+            top.join("key"),
+            top.join("b/absent"),
+            top.join("no/where"),
+        ];
         let pieces = carve(top, &holes).unwrap();
         let folders: Vec<_> = ["", "a", "a/deep", "b"].map(|p| top.join(p)).into();
-        assert_eq!(pieces.folders.into_iter().collect::<Vec<_>>(), folders.iter().map(|p| p.components().collect::<PathBuf>()).collect::<Vec<_>>());
-        assert_eq!(pieces.shown, ["a/deep/open", "file", "later"].map(|p| top.join(p)));
+        assert_eq!(
+            pieces.folders.into_iter().collect::<Vec<_>>(),
+            folders
+                .iter()
+                .map(|p| p.components().collect::<PathBuf>())
+                .collect::<Vec<_>>()
+        );
+        assert_eq!(
+            pieces.shown,
+            ["a/deep/open", "file", "later"].map(|p| top.join(p))
+        );
     }
 
     #[test]

@@ -32,7 +32,15 @@ impl Jailed {
             Some([stdin, stdout, stderr]) => (Some(stdin), Some(stdout), Some(stderr)),
             None => (None, None, None),
         };
-        Self { stdin, stdout, stderr, pid, pidfd, _life: life, ended: None }
+        Self {
+            stdin,
+            stdout,
+            stderr,
+            pid,
+            pidfd,
+            _life: life,
+            ended: None,
+        }
     }
 
     /// Process id of its init, as the host sees it. Only for people: act through the descriptor.
@@ -72,7 +80,8 @@ impl Jailed {
 
     fn reap(&mut self, options: WaitIdOptions) -> io::Result<Option<ExitStatus>> {
         if self.ended.is_none() {
-            self.ended = waitid(WaitId::PidFd(self.pidfd.as_fd()), options)?.map(|status| exit_status(&status));
+            self.ended = waitid(WaitId::PidFd(self.pidfd.as_fd()), options)?
+                .map(|status| exit_status(&status));
         }
         Ok(self.ended)
     }

@@ -58,7 +58,11 @@ impl Rights {
 /// Everything that this ABI can refuse is refused where no rule allows it; and the size of the
 /// structure that this ABI knows.
 pub(crate) fn attributes(abi: u32) -> (LandlockAttr, usize) {
-    let all_fs = if abi >= 5 { (IOCTL_DEV << 1) - 1 } else { (LAST_OF_ABI_3 << 1) - 1 };
+    let all_fs = if abi >= 5 {
+        (IOCTL_DEV << 1) - 1
+    } else {
+        (LAST_OF_ABI_3 << 1) - 1
+    };
     let attributes = LandlockAttr {
         fs: all_fs,
         // bind and connect over TCP
@@ -82,7 +86,13 @@ mod tests {
     fn every_right_that_a_rule_gives_is_one_that_the_oldest_abi_handles() {
         let (oldest, size) = attributes(MINIMUM_ABI);
         assert_eq!(size, 8);
-        for rights in [Rights::READ, Rights::LIST, Rights::RUN, Rights::WRITE, Rights::SCRATCH] {
+        for rights in [
+            Rights::READ,
+            Rights::LIST,
+            Rights::RUN,
+            Rights::WRITE,
+            Rights::SCRATCH,
+        ] {
             assert_eq!(rights.bits(true) & !oldest.fs, 0);
             assert_eq!(rights.bits(false) & !ON_FILES, 0);
         }

@@ -76,11 +76,23 @@ impl Draft {
             },
             _ => access,
         };
-        self.nodes.insert(found.real.clone(), Node::Bind { access: merged, found });
+        self.nodes.insert(
+            found.real.clone(),
+            Node::Bind {
+                access: merged,
+                found,
+            },
+        );
         Ok(())
     }
 
-    fn show_grant(&mut self, path: &PathScope, holes: &[PathBuf], access: Access, rights: Rights) -> Result<(), PathFault> {
+    fn show_grant(
+        &mut self,
+        path: &PathScope,
+        holes: &[PathBuf],
+        access: Access,
+        rights: Rights,
+    ) -> Result<(), PathFault> {
         let found = check_scope(path)?;
         if holes.is_empty() {
             self.allow(&found.real, rights, found.kind == What::Folder);
@@ -92,7 +104,9 @@ impl Draft {
             self.nodes.entry(folder).or_insert(Node::Folder);
         }
         for (link, target) in pieces.links {
-            self.nodes.entry(link).or_insert(Node::Link(target.into_os_string()));
+            self.nodes
+                .entry(link)
+                .or_insert(Node::Link(target.into_os_string()));
         }
         for shown in pieces.shown {
             let found = locate(&shown)?;
@@ -103,10 +117,18 @@ impl Draft {
     }
 
     /// Shows a part of a runtime, with the links that lead to it.
-    fn show_runtime(&mut self, path: &Path, access: Access, rights: Rights) -> Result<Located, PathFault> {
+    fn show_runtime(
+        &mut self,
+        path: &Path,
+        access: Access,
+        rights: Rights,
+    ) -> Result<Located, PathFault> {
         let (found, links) = follow(path)?;
         if !matches!(found.kind, What::Folder | What::File) {
-            return Err(PathFault(format!("`{}` is neither file nor folder", path.display())));
+            return Err(PathFault(format!(
+                "`{}` is neither file nor folder",
+                path.display()
+            )));
         }
         for (link, target) in links {
             self.nodes.entry(link).or_insert(Node::Link(target));
@@ -127,7 +149,13 @@ impl Draft {
         for (path, content) in base::etc(uid, gid) {
             if !self.nodes.contains_key(Path::new(path)) && !self.is_shown(Path::new(path)) {
                 self.allow(Path::new(path), Rights::READ, false);
-                self.nodes.insert(path.into(), Node::File { content: content.into_bytes(), mode: 0o444 });
+                self.nodes.insert(
+                    path.into(),
+                    Node::File {
+                        content: content.into_bytes(),
+                        mode: 0o444,
+                    },
+                );
             }
         }
         for path in base::DEVICES {
@@ -136,14 +164,26 @@ impl Draft {
                 return Err(PathFault(format!("`{path}` of the host is not a device")));
             }
             self.allow(Path::new(path), Rights::SCRATCH, false);
-            self.nodes.insert(path.into(), Node::Bind { access: Access::Device, found });
+            self.nodes.insert(
+                path.into(),
+                Node::Bind {
+                    access: Access::Device,
+                    found,
+                },
+            );
         }
         for (path, target) in base::LINKS {
             self.nodes.insert(path.into(), Node::Link(target.into()));
         }
         self.nodes.insert("/proc".into(), Node::Proc);
         self.allow(Path::new("/proc"), Rights::READ, true);
-        self.nodes.insert(base::INIT_PATH.into(), Node::File { content: base::INIT.to_vec(), mode: 0o555 });
+        self.nodes.insert(
+            base::INIT_PATH.into(),
+            Node::File {
+                content: base::INIT.to_vec(),
+                mode: 0o555,
+            },
+        );
         self.allow(Path::new(base::INIT_PATH), Rights::RUN, false);
         Ok(())
     }
@@ -164,8 +204,18 @@ impl Draft {
                 _ => None,
             };
             match (around, &node) {
-                (Some(Access::Write), Node::Bind { access: Access::Run, .. }) => return Err(meets(&path)),
-                (Some(outer), Node::Bind { access, .. }) if outer == *access || *access == Access::Read => continue,
+                (
+                    Some(Access::Write),
+                    Node::Bind {
+                        access: Access::Run,
+                        ..
+                    },
+                ) => return Err(meets(&path)),
+                (Some(outer), Node::Bind { access, .. })
+                    if outer == *access || *access == Access::Read =>
+                {
+                    continue;
+                }
                 (Some(_), Node::Folder | Node::Link(_) | Node::File { .. }) => continue,
                 _ => {}
             }
@@ -182,15 +232,26 @@ impl Draft {
             kept.insert(path, node);
         }
         if nodes.len() > MAX_NODES {
-            return Err(PathFault(format!("{} mounts are more than {MAX_NODES}", nodes.len())));
+            return Err(PathFault(format!(
+                "{} mounts are more than {MAX_NODES}",
+                nodes.len()
+            )));
         }
-        let rules = self.rules.into_iter().map(|(path, access)| Rule { path, access }).collect();
+        let rules = self
+            .rules
+            .into_iter()
+            .map(|(path, access)| Rule { path, access })
+            .collect();
         Ok(Layout { nodes, rules })
     }
 }
 
 fn add_parents(path: &Path, made: &mut BTreeSet<PathBuf>, nodes: &mut Vec<(PathBuf, Node)>) {
-    let mut missing: Vec<_> = path.ancestors().skip(1).take_while(|above| !made.contains(*above)).collect();
+    let mut missing: Vec<_> = path
+        .ancestors()
+        .skip(1)
+        .take_while(|above| !made.contains(*above))
+        .collect();
     while let Some(folder) = missing.pop() {
         made.insert(folder.to_owned());
         nodes.push((folder.to_owned(), Node::Folder));
@@ -199,11 +260,16 @@ fn add_parents(path: &Path, made: &mut BTreeSet<PathBuf>, nodes: &mut Vec<(PathB
 
 /// The innermost mount that `path` lies in, itself left out.
 fn nearest<'a>(nodes: &'a BTreeMap<PathBuf, Node>, path: &Path) -> Option<&'a Node> {
-    path.ancestors().skip(1).find_map(|above| nodes.get(above).filter(|node| node.is_mount()))
+    path.ancestors()
+        .skip(1)
+        .find_map(|above| nodes.get(above).filter(|node| node.is_mount()))
 }
 
 fn meets(path: &Path) -> PathFault {
-    PathFault(format!("`{}` would be writable and executable: move what is run out of what is written", path.display()))
+    PathFault(format!(
+        "`{}` would be writable and executable: move what is run out of what is written",
+        path.display()
+    ))
 }
 
 /// Looks at a granted path; a folder granted as file, or the other way round, is a fault.
@@ -212,13 +278,18 @@ pub(crate) fn check_scope(scope: &PathScope) -> Result<Located, PathFault> {
     let found = locate(path)?;
     match (scope, found.kind) {
         (PathScope::File(_), What::File) | (PathScope::Tree(_), What::Folder) => Ok(found),
-        (PathScope::File(_), What::Folder) => {
-            Err(PathFault(format!("`{0}` is a folder; name it `{0}/`", path.display())))
-        }
-        (PathScope::Tree(_), What::File) => Err(PathFault(format!("`{}` is a file, not a folder", path.display()))),
-        (_, What::Character | What::Other) => {
-            Err(PathFault(format!("`{}` is a device, socket or pipe, not a file", path.display())))
-        }
+        (PathScope::File(_), What::Folder) => Err(PathFault(format!(
+            "`{0}` is a folder; name it `{0}/`",
+            path.display()
+        ))),
+        (PathScope::Tree(_), What::File) => Err(PathFault(format!(
+            "`{}` is a file, not a folder",
+            path.display()
+        ))),
+        (_, What::Character | What::Other) => Err(PathFault(format!(
+            "`{}` is a device, socket or pipe, not a file",
+            path.display()
+        ))),
     }
 }
 
@@ -235,7 +306,12 @@ pub(crate) fn hole_paths(atom: &Granted) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// When a path is missing, passes through a link, or would be writable and executable at once.
-pub(crate) fn plan(program: &Program, grant: &Grant, uid: u32, gid: u32) -> Result<Layout, PathFault> {
+pub(crate) fn plan(
+    program: &Program,
+    grant: &Grant,
+    uid: u32,
+    gid: u32,
+) -> Result<Layout, PathFault> {
     let mut draft = Draft::default();
     for path in &program.closure.read {
         draft.show_runtime(path, Access::Read, Rights::READ)?;
@@ -248,14 +324,22 @@ pub(crate) fn plan(program: &Program, grant: &Grant, uid: u32, gid: u32) -> Resu
         let holes = hole_paths(atom);
         let in_runtime = |hole: &&PathBuf| runtime.iter().any(|part| hole.starts_with(part));
         if let Some(hole) = holes.iter().find(in_runtime) {
-            return Err(PathFault(format!("`{}` is forbidden, but the runtime itself needs it", hole.display())));
+            return Err(PathFault(format!(
+                "`{}` is forbidden, but the runtime itself needs it",
+                hole.display()
+            )));
         }
         match (atom.capability().kind(), atom.capability().scope()) {
-            (Kind::ReadFiles, Scope::Path(scope)) => draft.show_grant(scope, &holes, Access::Read, Rights::READ)?,
-            (Kind::WriteFiles, Scope::Path(scope)) => draft.show_grant(scope, &holes, Access::Write, Rights::WRITE)?,
+            (Kind::ReadFiles, Scope::Path(scope)) => {
+                draft.show_grant(scope, &holes, Access::Read, Rights::READ)?
+            }
+            (Kind::WriteFiles, Scope::Path(scope)) => {
+                draft.show_grant(scope, &holes, Access::Write, Rights::WRITE)?
+            }
             (Kind::ExecuteCode | Kind::ExecuteShell, Scope::Program(scope)) => {
                 if let ProgramRef::Path(path) = scope.program() {
-                    let found = draft.show_runtime(Path::new(path.as_str()), Access::Run, Rights::RUN)?;
+                    let found =
+                        draft.show_runtime(Path::new(path.as_str()), Access::Run, Rights::RUN)?;
                     if found.kind != What::File {
                         return Err(PathFault(format!("`{}` is not a program", path.as_str())));
                     }

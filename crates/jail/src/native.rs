@@ -10,7 +10,9 @@ use bailiwick_wall::{Limits, Program, Report, Wall, WallError};
 use rustix::process::{getegid, geteuid};
 
 use crate::base;
-use crate::child::{Failure, Make, NODEV, NOEXEC, NOSUID, PathRule, Place, Plan, RDONLY, Step, Strings, What};
+use crate::child::{
+    Failure, Make, NODEV, NOEXEC, NOSUID, PathRule, Place, Plan, RDONLY, Step, Strings, What,
+};
 use crate::jailed::Jailed;
 use crate::layout::{Access, Layout, Node, plan};
 use crate::paths::What as Found;
@@ -35,7 +37,10 @@ impl Wall for Native {
 }
 
 fn unsupported(lacks: impl Into<String>) -> WallError {
-    WallError::Unsupported { wall: report::NAME, lacks: lacks.into() }
+    WallError::Unsupported {
+        wall: report::NAME,
+        lacks: lacks.into(),
+    }
 }
 
 /// Landlock's part is fixed by its ABI; later ABIs add what this wall does not know yet.
@@ -49,10 +54,21 @@ impl Native {
     pub fn probe() -> Result<Self, WallError> {
         let abi = match sys::landlock_abi() {
             Ok(abi) if abi >= landlock::MINIMUM_ABI => abi.min(NEWEST_ABI),
-            Ok(abi) => return Err(unsupported(format!("Landlock ABI {abi} is too old; use Linux 6.2 or later"))),
-            Err(_) => return Err(unsupported("Landlock is off; use Linux 6.2 or later and have `landlock` in the `lsm=` boot parameter")),
+            Ok(abi) => {
+                return Err(unsupported(format!(
+                    "Landlock ABI {abi} is too old; use Linux 6.2 or later"
+                )));
+            }
+            Err(_) => {
+                return Err(unsupported(
+                    "Landlock is off; use Linux 6.2 or later and have `landlock` in the `lsm=` boot parameter",
+                ));
+            }
         };
-        let native = Self { abi, bounds_pids: kernel_is_at_least(6, 14) };
+        let native = Self {
+            abi,
+            bounds_pids: kernel_is_at_least(6, 14),
+        };
         let nothing = Program {
             program: PathBuf::new(),
             args: Vec::new(),
@@ -72,8 +88,11 @@ impl Native {
         if STANDS.get().is_some() {
             return Ok(());
         }
-        let mut empty = crate::layout::base_only(base::inner_id(geteuid().as_raw()), base::inner_id(getegid().as_raw()))
-            .map_err(|fault| unsupported(fault.0))?;
+        let mut empty = crate::layout::base_only(
+            base::inner_id(geteuid().as_raw()),
+            base::inner_id(getegid().as_raw()),
+        )
+        .map_err(|fault| unsupported(fault.0))?;
         empty.rules.sort_by(|a, b| a.path.cmp(&b.path));
         let pipes = Pipes::new(Stdio::Piped).map_err(|error| pipes_failed(&error))?;
         let plan = self.prepare(nothing, &empty, &Limits::default(), &pipes)?;
@@ -96,14 +115,23 @@ impl Native {
     /// # Errors
     /// [`WallError::Refused`] when the wall cannot hold an atom, [`WallError::Build`] when a step of
     /// building it fails. In either case nothing of the program has run.
-    pub fn spawn(&self, program: &Program, grant: &Grant, limits: &Limits, stdio: Stdio) -> Result<Jailed, WallError> {
+    pub fn spawn(
+        &self,
+        program: &Program,
+        grant: &Grant,
+        limits: &Limits,
+        stdio: Stdio,
+    ) -> Result<Jailed, WallError> {
         let refused: Vec<_> = self.report(grant).refused().cloned().collect();
         if !refused.is_empty() {
             return Err(WallError::Refused(refused));
         }
         if !program.program.is_absolute() {
             let why = format!("`{}` is not an absolute path", program.program.display());
-            return Err(WallError::Build { what: "preparing the program".to_owned(), why });
+            return Err(WallError::Build {
+                what: "preparing the program".to_owned(),
+                why,
+            });
         }
         let layout = self.layout(program, grant)?;
         let pipes = Pipes::new(stdio).map_err(|error| pipes_failed(&error))?;
@@ -112,12 +140,23 @@ impl Native {
     }
 
     fn layout(&self, program: &Program, grant: &Grant) -> Result<Layout, WallError> {
-        let (uid, gid) = (base::inner_id(geteuid().as_raw()), base::inner_id(getegid().as_raw()));
-        plan(program, grant, uid, gid)
-            .map_err(|fault| WallError::Build { what: "planning what is shown".to_owned(), why: fault.0 })
+        let (uid, gid) = (
+            base::inner_id(geteuid().as_raw()),
+            base::inner_id(getegid().as_raw()),
+        );
+        plan(program, grant, uid, gid).map_err(|fault| WallError::Build {
+            what: "planning what is shown".to_owned(),
+            why: fault.0,
+        })
     }
 
-    fn prepare(&self, program: &Program, layout: &Layout, limits: &Limits, pipes: &Pipes) -> Result<Plan, WallError> {
+    fn prepare(
+        &self,
+        program: &Program,
+        layout: &Layout,
+        limits: &Limits,
+        pipes: &Pipes,
+    ) -> Result<Plan, WallError> {
         let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
         let id_map = |id: u32| format!("{} {id} 1", base::inner_id(id)).into_bytes();
         let (stdio, report, life) = pipes.numbers();
@@ -133,7 +172,10 @@ impl Native {
             envp.push(c_string(&text)?);
         }
         let rules = layout.rules.iter().map(|rule| {
-            Ok(PathRule { path: c_string(rule.path.as_os_str())?, access: rule.access })
+            Ok(PathRule {
+                path: c_string(rule.path.as_os_str())?,
+                access: rule.access,
+            })
         });
         Ok(Plan {
             stdio,
@@ -141,8 +183,15 @@ impl Native {
             life,
             uid_map: id_map(uid),
             gid_map: id_map(gid),
-            pid_max: self.bounds_pids.then(|| pid_max(limits.processes).to_string().into_bytes()),
-            scratch_size: c_string((limits.memory_bytes / SCRATCH_SHARE).max(1 << 20).to_string().as_ref())?,
+            pid_max: self
+                .bounds_pids
+                .then(|| pid_max(limits.processes).to_string().into_bytes()),
+            scratch_size: c_string(
+                (limits.memory_bytes / SCRATCH_SHARE)
+                    .max(1 << 20)
+                    .to_string()
+                    .as_ref(),
+            )?,
             makes: makes(layout)?,
             rules: rules.collect::<Result<_, WallError>>()?,
             ruleset: landlock::attributes(self.abi),
@@ -157,7 +206,12 @@ impl Native {
     /// Says in words what wall `program` would get under `grant`, a line each.
     #[must_use]
     pub fn explain(&self, program: &Program, grant: &Grant) -> Vec<String> {
-        crate::explain::explain(self.abi, self.bounds_pids, self.layout(program, grant), grant)
+        crate::explain::explain(
+            self.abi,
+            self.bounds_pids,
+            self.layout(program, grant),
+            grant,
+        )
     }
 }
 
@@ -172,7 +226,9 @@ fn pid_max(processes: u32) -> u32 {
 fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy().into_owned();
-    let mut parts = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    let mut parts = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|part| part.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (major, minor)
 }
 
@@ -191,14 +247,27 @@ fn resource_limits(limits: &Limits) -> Vec<(u32, u64)> {
         (libc::RLIMIT_MSGQUEUE, 0),
         (libc::RLIMIT_RTPRIO, 0),
     ];
-    list.extend(limits.cpu_seconds.map(|seconds| (libc::RLIMIT_CPU, seconds)));
+    list.extend(
+        limits
+            .cpu_seconds
+            .map(|seconds| (libc::RLIMIT_CPU, seconds)),
+    );
     list
 }
 
 fn makes(layout: &Layout) -> Result<Vec<Make>, WallError> {
     let inside_bind = |path: &Path| {
-        let around = |above: &Path| layout.nodes.iter().find(|(at, _)| at == above).map(|(_, node)| node);
-        let mount = path.ancestors().skip(1).find_map(|above| around(above).filter(|node| node.is_mount()));
+        let around = |above: &Path| {
+            layout
+                .nodes
+                .iter()
+                .find(|(at, _)| at == above)
+                .map(|(_, node)| node)
+        };
+        let mount = path
+            .ancestors()
+            .skip(1)
+            .find_map(|above| around(above).filter(|node| node.is_mount()));
         matches!(mount, Some(Node::Bind { .. }))
     };
     let place = |path: &Path, folder: bool| match (inside_bind(path), folder) {
@@ -210,9 +279,16 @@ fn makes(layout: &Layout) -> Result<Vec<Make>, WallError> {
         let what = match node {
             Node::Folder => What::Folder,
             Node::Link(target) => What::Link(c_string(target)?),
-            Node::File { content, mode } => What::File { content: content.clone(), mode: *mode },
-            Node::Scratch => What::Scratch { place: place(path, true) },
-            Node::Proc => What::Proc { place: place(path, true) },
+            Node::File { content, mode } => What::File {
+                content: content.clone(),
+                mode: *mode,
+            },
+            Node::Scratch => What::Scratch {
+                place: place(path, true),
+            },
+            Node::Proc => What::Proc {
+                place: place(path, true),
+            },
             Node::Bind { access, found } => What::Bind {
                 source: c_string(found.real.as_os_str())?,
                 identity: found.identity,
@@ -220,7 +296,10 @@ fn makes(layout: &Layout) -> Result<Vec<Make>, WallError> {
                 place: place(path, found.kind == Found::Folder),
             },
         };
-        Ok(Make { at: relative(path)?, what })
+        Ok(Make {
+            at: relative(path)?,
+            what,
+        })
     };
     layout.nodes.iter().map(make).collect()
 }
@@ -235,7 +314,10 @@ fn attributes(access: Access) -> u64 {
 }
 
 fn pipes_failed(error: &io::Error) -> WallError {
-    WallError::Build { what: "making pipes".to_owned(), why: error.to_string() }
+    WallError::Build {
+        what: "making pipes".to_owned(),
+        why: error.to_string(),
+    }
 }
 
 /// A failure of the child, for people: the step, the path, and how to mend it.
@@ -247,7 +329,9 @@ fn describe(failure: Failure, layout: &Layout) -> WallError {
     };
     let mut what = failure.step.text().to_owned();
     if let Some(path) = path {
-        let shown = String::from_utf8_lossy(path.as_os_str().as_bytes()).escape_debug().to_string();
+        let shown = String::from_utf8_lossy(path.as_os_str().as_bytes())
+            .escape_debug()
+            .to_string();
         what = format!("{what} (`{shown}`)");
     }
     let error = io::Error::from_raw_os_error(failure.errno);
@@ -256,8 +340,13 @@ fn describe(failure: Failure, layout: &Layout) -> WallError {
             "{error}: user namespaces are not permitted; see the sysctls kernel.unprivileged_userns_clone and \
              kernel.apparmor_restrict_unprivileged_userns, and the container's seccomp profile"
         ),
-        (Step::Clone, libc::ENOSPC) => format!("{error}: raise the sysctl user.max_user_namespaces and its siblings"),
-        (Step::SelfTest, number @ 1000..) => format!("proof {} did not hold; the program was not started", number - 1000),
+        (Step::Clone, libc::ENOSPC) => {
+            format!("{error}: raise the sysctl user.max_user_namespaces and its siblings")
+        }
+        (Step::SelfTest, number @ 1000..) => format!(
+            "proof {} did not hold; the program was not started",
+            number - 1000
+        ),
         (Step::Changed, _) => "it was replaced meanwhile; try again".to_owned(),
         (Step::IdMap, libc::EACCES | libc::EPERM) => {
             format!("{error}: the host process must be dumpable and user namespaces unrestricted")

@@ -37,7 +37,8 @@ pub(crate) struct PathFault(pub(crate) String);
 pub(crate) fn locate(path: &Path) -> Result<Located, PathFault> {
     let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let location = openat2(CWD, path, flags, Mode::empty(), resolve).map_err(|errno| fault(path, errno))?;
+    let location =
+        openat2(CWD, path, flags, Mode::empty(), resolve).map_err(|errno| fault(path, errno))?;
     let stat = rustix::fs::fstat(&location).map_err(|errno| fault(path, errno))?;
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => What::Folder,
@@ -47,7 +48,11 @@ pub(crate) fn locate(path: &Path) -> Result<Located, PathFault> {
         FileType::Symlink => return Err(fault(path, Errno::LOOP)),
         _ => What::Other,
     };
-    Ok(Located { real: path.to_owned(), identity: (stat.st_dev, stat.st_ino), kind })
+    Ok(Located {
+        real: path.to_owned(),
+        identity: (stat.st_dev, stat.st_ino),
+        kind,
+    })
 }
 
 fn fault(path: &Path, errno: Errno) -> PathFault {
@@ -55,7 +60,10 @@ fn fault(path: &Path, errno: Errno) -> PathFault {
     PathFault(match errno {
         Errno::NOENT | Errno::NOTDIR => format!("`{shown}` does not exist"),
         Errno::LOOP => match std::fs::canonicalize(path) {
-            Ok(real) => format!("`{shown}` leads through a symbolic link; name `{}` instead", real.display()),
+            Ok(real) => format!(
+                "`{shown}` leads through a symbolic link; name `{}` instead",
+                real.display()
+            ),
             Err(_) => format!("`{shown}` leads through a symbolic link"),
         },
         Errno::ACCESS | Errno::PERM => format!("`{shown}` may not be reached by this user"),
@@ -79,13 +87,17 @@ pub(crate) fn follow(path: &Path) -> Result<(Located, Vec<Link>), PathFault> {
             continue;
         }
         let next = real.join(&name);
-        let stat = statat(CWD, &next, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| fault(path, errno))?;
+        let stat =
+            statat(CWD, &next, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| fault(path, errno))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
             real = next;
             continue;
         }
         if links.len() >= MAX_LINKS {
-            return Err(PathFault(format!("`{}` has too many symbolic links", path.display())));
+            return Err(PathFault(format!(
+                "`{}` has too many symbolic links",
+                path.display()
+            )));
         }
         let target = std::fs::read_link(&next)
             .map_err(|error| PathFault(format!("`{}` cannot be read: {error}", next.display())))?;
@@ -146,7 +158,13 @@ mod tests {
         symlink("../bin/tool", root.join("usr/alias")).unwrap();
         let (found, links) = follow(&root.join("usr/alias")).unwrap();
         assert_eq!(found.real, root.join("usr/bin/tool"));
-        assert_eq!(links, [(root.join("usr/alias"), "../bin/tool".into()), (root.join("bin"), "usr/bin".into())]);
+        assert_eq!(
+            links,
+            [
+                (root.join("usr/alias"), "../bin/tool".into()),
+                (root.join("bin"), "usr/bin".into())
+            ]
+        );
     }
 
     #[test]

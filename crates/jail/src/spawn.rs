@@ -52,20 +52,39 @@ impl Pipes {
         let (child, host) = match stdio {
             Stdio::Piped => {
                 let (stdin, stdout, stderr) = (pipe()?, pipe()?, pipe()?);
-                ([stdin.0, stdout.1, stderr.1], Some([stdin.1, stdout.0, stderr.0]))
+                (
+                    [stdin.0, stdout.1, stderr.1],
+                    Some([stdin.1, stdout.0, stderr.0]),
+                )
             }
             Stdio::Inherit => {
                 let own = |fd: BorrowedFd<'_>| fcntl_dupfd_cloexec(fd, FIRST);
                 let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-                ([own(stdin.as_fd())?, own(stdout.as_fd())?, own(stderr.as_fd())?], None)
+                (
+                    [
+                        own(stdin.as_fd())?,
+                        own(stdout.as_fd())?,
+                        own(stderr.as_fd())?,
+                    ],
+                    None,
+                )
             }
         };
-        Ok(Self { child, host, report: pipe()?, life: pipe()? })
+        Ok(Self {
+            child,
+            host,
+            report: pipe()?,
+            life: pipe()?,
+        })
     }
 
     /// The descriptors as the plan names them: stdio, report, life.
     pub(crate) fn numbers(&self) -> ([i32; 3], i32, i32) {
-        (self.child.each_ref().map(AsRawFd::as_raw_fd), self.report.1.as_raw_fd(), self.life.0.as_raw_fd())
+        (
+            self.child.each_ref().map(AsRawFd::as_raw_fd),
+            self.report.1.as_raw_fd(),
+            self.life.0.as_raw_fd(),
+        )
     }
 }
 
@@ -73,7 +92,10 @@ impl Pipes {
 pub(crate) fn c_string(text: &OsStr) -> Result<CString, WallError> {
     CString::new(text.as_bytes()).map_err(|_| WallError::Build {
         what: "preparing the program".to_owned(),
-        why: format!("`{}` holds a NUL byte", text.to_string_lossy().escape_debug()),
+        why: format!(
+            "`{}` holds a NUL byte",
+            text.to_string_lossy().escape_debug()
+        ),
     })
 }
 
@@ -114,7 +136,16 @@ impl Stack {
     fn new() -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
         // SAFETY: a fresh anonymous mapping, at a place of the kernel's choice.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), STACK, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                STACK,
+                libc::PROT_READ | libc::PROT_WRITE,
+                flags,
+                -1,
+                0,
+            )
+        };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
@@ -152,7 +183,11 @@ const FLAGS: i32 = libc::CLONE_VM
     | libc::SIGCHLD;
 
 /// Clones, lets the child build the wall, and waits until the program itself has been exec'ed.
-pub(crate) fn start(plan: &Plan, pipes: Pipes, describe: impl Fn(Failure) -> WallError) -> Result<Jailed, WallError> {
+pub(crate) fn start(
+    plan: &Plan,
+    pipes: Pipes,
+    describe: impl Fn(Failure) -> WallError,
+) -> Result<Jailed, WallError> {
     let shared = Shared {
         plan,
         step: AtomicU32::new(NO_FAILURE),
@@ -160,7 +195,11 @@ pub(crate) fn start(plan: &Plan, pipes: Pipes, describe: impl Fn(Failure) -> Wal
         errno: AtomicI32::new(0),
     };
     let io_failure = |error: io::Error| {
-        describe(Failure { step: Step::Clone, index: 0, errno: error.raw_os_error().unwrap_or(libc::EIO) })
+        describe(Failure {
+            step: Step::Clone,
+            index: 0,
+            errno: error.raw_os_error().unwrap_or(libc::EIO),
+        })
     };
     let stack = Stack::new().map_err(io_failure)?;
     let mut pidfd: libc::c_int = -1;
@@ -173,18 +212,31 @@ pub(crate) fn start(plan: &Plan, pipes: Pipes, describe: impl Fn(Failure) -> Wal
         let shared = (&raw const shared).cast_mut().cast::<c_void>();
         libc::clone(entry, stack.top(), FLAGS, shared, &raw mut pidfd)
     };
-    let cloned = if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) };
+    let cloned = if pid < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(pid)
+    };
     sys::restore_signals(mask);
     let pid = cloned.map_err(io_failure)?;
     // SAFETY: CLONE_PIDFD has just stored a new descriptor that nobody else owns.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    let Pipes { child, host, report, life } = pipes;
+    let Pipes {
+        child,
+        host,
+        report,
+        life,
+    } = pipes;
     drop((child, report.1, life.0));
     let jailed = Jailed::new(pid.cast_unsigned(), pidfd, life.1, host);
     let step = shared.step.load(Ordering::Acquire);
     if let Some(step) = Step::from_number(step) {
         let index = shared.index.load(Ordering::Relaxed);
-        return Err(describe(Failure { step, index, errno: shared.errno.load(Ordering::Relaxed) }));
+        return Err(describe(Failure {
+            step,
+            index,
+            errno: shared.errno.load(Ordering::Relaxed),
+        }));
     }
     match exec_error(&report.0).map_err(io_failure)? {
         None => Ok(jailed),

@@ -1,5 +1,8 @@
 //! Raw system calls, for the child between clone and exec: no allocation, no locks, no thread-local errno.
-#![expect(unsafe_code, reason = "system calls by number are the point of this module")]
+#![expect(
+    unsafe_code,
+    reason = "system calls by number are the point of this module"
+)]
 
 use core::arch::asm;
 use core::ffi::CStr;
@@ -58,7 +61,13 @@ fn done(result: Outcome) -> Result<(), Errno> {
 }
 
 pub(crate) fn openat(dir: i32, path: &CStr, flags: i32, mode: u32) -> Result<i32, Errno> {
-    fd(number_call!(libc::SYS_openat, dir, path.as_ptr(), flags, mode))
+    fd(number_call!(
+        libc::SYS_openat,
+        dir,
+        path.as_ptr(),
+        flags,
+        mode
+    ))
 }
 
 #[repr(C)]
@@ -75,7 +84,13 @@ pub(crate) fn open_location(dir: i32, path: &CStr, resolve: u64) -> Result<i32, 
         mode: 0,
         resolve: resolve | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS,
     };
-    fd(number_call!(libc::SYS_openat2, dir, path.as_ptr(), &raw const how, size_of::<OpenHow>()))
+    fd(number_call!(
+        libc::SYS_openat2,
+        dir,
+        path.as_ptr(),
+        &raw const how,
+        size_of::<OpenHow>()
+    ))
 }
 
 pub(crate) fn close(descriptor: i32) {
@@ -96,7 +111,12 @@ pub(crate) fn mkdirat(dir: i32, path: &CStr, mode: u32) -> Result<(), Errno> {
 }
 
 pub(crate) fn symlinkat(target: &CStr, dir: i32, path: &CStr) -> Result<(), Errno> {
-    done(number_call!(libc::SYS_symlinkat, target.as_ptr(), dir, path.as_ptr()))
+    done(number_call!(
+        libc::SYS_symlinkat,
+        target.as_ptr(),
+        dir,
+        path.as_ptr()
+    ))
 }
 
 pub(crate) fn fsopen(name: &CStr) -> Result<i32, Errno> {
@@ -107,11 +127,25 @@ const FSCONFIG_SET_STRING: u32 = 1;
 const FSCONFIG_CMD_CREATE: u32 = 6;
 
 pub(crate) fn fsconfig_string(context: i32, key: &CStr, value: &CStr) -> Result<(), Errno> {
-    done(number_call!(libc::SYS_fsconfig, context, FSCONFIG_SET_STRING, key.as_ptr(), value.as_ptr(), 0))
+    done(number_call!(
+        libc::SYS_fsconfig,
+        context,
+        FSCONFIG_SET_STRING,
+        key.as_ptr(),
+        value.as_ptr(),
+        0
+    ))
 }
 
 pub(crate) fn fsconfig_create(context: i32) -> Result<(), Errno> {
-    done(number_call!(libc::SYS_fsconfig, context, FSCONFIG_CMD_CREATE, 0, 0, 0))
+    done(number_call!(
+        libc::SYS_fsconfig,
+        context,
+        FSCONFIG_CMD_CREATE,
+        0,
+        0,
+        0
+    ))
 }
 
 pub(crate) fn fsmount(context: i32, attributes: u64) -> Result<i32, Errno> {
@@ -121,13 +155,25 @@ pub(crate) fn fsmount(context: i32, attributes: u64) -> Result<i32, Errno> {
 /// Attaches the mount at `from` to the location at `to`.
 pub(crate) fn move_mount(from: i32, to: i32) -> Result<(), Errno> {
     const BOTH_EMPTY: u32 = 0x4 | 0x40;
-    done(number_call!(libc::SYS_move_mount, from, c"".as_ptr(), to, c"".as_ptr(), BOTH_EMPTY))
+    done(number_call!(
+        libc::SYS_move_mount,
+        from,
+        c"".as_ptr(),
+        to,
+        c"".as_ptr(),
+        BOTH_EMPTY
+    ))
 }
 
 /// A detached copy of the mounts at and under the location.
 pub(crate) fn clone_tree(location: i32) -> Result<i32, Errno> {
     let flags = 1 | libc::O_CLOEXEC | libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
-    fd(number_call!(libc::SYS_open_tree, location, c"".as_ptr(), flags))
+    fd(number_call!(
+        libc::SYS_open_tree,
+        location,
+        c"".as_ptr(),
+        flags
+    ))
 }
 
 #[repr(C)]
@@ -138,19 +184,45 @@ struct MountAttr {
     userns: u64,
 }
 
-pub(crate) fn mount_setattr(dir: i32, path: &CStr, recursive: bool, set: u64, propagation: u64) -> Result<(), Errno> {
-    let attributes = MountAttr { set, clear: 0, propagation, userns: 0 };
+pub(crate) fn mount_setattr(
+    dir: i32,
+    path: &CStr,
+    recursive: bool,
+    set: u64,
+    propagation: u64,
+) -> Result<(), Errno> {
+    let attributes = MountAttr {
+        set,
+        clear: 0,
+        propagation,
+        userns: 0,
+    };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
-    done(number_call!(libc::SYS_mount_setattr, dir, path.as_ptr(), flags, &raw const attributes, size_of::<MountAttr>()))
+    done(number_call!(
+        libc::SYS_mount_setattr,
+        dir,
+        path.as_ptr(),
+        flags,
+        &raw const attributes,
+        size_of::<MountAttr>()
+    ))
 }
 
 /// Makes the working directory the root and leaves the old root stacked upon it.
 pub(crate) fn pivot_here() -> Result<(), Errno> {
-    done(number_call!(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))
+    done(number_call!(
+        libc::SYS_pivot_root,
+        c".".as_ptr(),
+        c".".as_ptr()
+    ))
 }
 
 pub(crate) fn detach_here() -> Result<(), Errno> {
-    done(number_call!(libc::SYS_umount2, c".".as_ptr(), libc::MNT_DETACH))
+    done(number_call!(
+        libc::SYS_umount2,
+        c".".as_ptr(),
+        libc::MNT_DETACH
+    ))
 }
 
 pub(crate) fn chdir(path: &CStr) -> Result<(), Errno> {
@@ -191,7 +263,13 @@ pub(crate) fn prctl(option: i32, a: usize, b: usize) -> Outcome {
 
 pub(crate) fn set_limit(kind: u32, value: u64) -> Result<(), Errno> {
     let limit = [value, value];
-    done(number_call!(libc::SYS_prlimit64, 0, kind, limit.as_ptr(), 0))
+    done(number_call!(
+        libc::SYS_prlimit64,
+        0,
+        kind,
+        limit.as_ptr(),
+        0
+    ))
 }
 
 pub(crate) fn hard_limit(kind: u32) -> Result<u64, Errno> {
@@ -206,7 +284,11 @@ const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 /// Gives up every capability: effective, permitted, inheritable.
 pub(crate) fn drop_capabilities() -> Result<(), Errno> {
     let (header, none) = ([CAPABILITY_VERSION_3, 0], [0u32; 6]);
-    done(number_call!(libc::SYS_capset, header.as_ptr(), none.as_ptr()))
+    done(number_call!(
+        libc::SYS_capset,
+        header.as_ptr(),
+        none.as_ptr()
+    ))
 }
 
 /// True when no capability is left in any set.
@@ -231,7 +313,12 @@ pub(crate) fn landlock_abi() -> Result<u32, Errno> {
 
 pub(crate) fn landlock_create(attributes: &LandlockAttr, size: usize) -> Result<i32, Errno> {
     let size = size.min(size_of::<LandlockAttr>());
-    fd(number_call!(libc::SYS_landlock_create_ruleset, &raw const *attributes, size, 0))
+    fd(number_call!(
+        libc::SYS_landlock_create_ruleset,
+        &raw const *attributes,
+        size,
+        0
+    ))
 }
 
 #[repr(C, packed)]
@@ -241,8 +328,17 @@ struct PathBeneath {
 }
 
 pub(crate) fn landlock_path(ruleset: i32, location: i32, access: u64) -> Result<(), Errno> {
-    let rule = PathBeneath { access, parent: location };
-    done(number_call!(libc::SYS_landlock_add_rule, ruleset, 1, &raw const rule, 0))
+    let rule = PathBeneath {
+        access,
+        parent: location,
+    };
+    done(number_call!(
+        libc::SYS_landlock_add_rule,
+        ruleset,
+        1,
+        &raw const rule,
+        0
+    ))
 }
 
 pub(crate) fn landlock_restrict(ruleset: i32) -> Result<(), Errno> {
@@ -252,8 +348,16 @@ pub(crate) fn landlock_restrict(ruleset: i32) -> Result<(), Errno> {
 /// Installs a seccomp filter on this process.
 pub(crate) fn seccomp(filter: &[libc::sock_filter]) -> Result<(), Errno> {
     let len = u16::try_from(filter.len()).map_err(|_| libc::E2BIG)?;
-    let program = libc::sock_fprog { len, filter: filter.as_ptr().cast_mut() };
-    done(number_call!(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program))
+    let program = libc::sock_fprog {
+        len,
+        filter: filter.as_ptr().cast_mut(),
+    };
+    done(number_call!(
+        libc::SYS_seccomp,
+        libc::SECCOMP_SET_MODE_FILTER,
+        0,
+        &raw const program
+    ))
 }
 
 pub(crate) fn socket(family: i32, kind: i32) -> Result<i32, Errno> {
@@ -268,13 +372,20 @@ pub(crate) fn interfaces_up(socket: i32) -> Result<usize, Errno> {
         buffer: *mut u8,
     }
     let mut buffer = [0u8; 400];
-    let mut conf = IfConf { len: 400, buffer: buffer.as_mut_ptr() };
+    let mut conf = IfConf {
+        len: 400,
+        buffer: buffer.as_mut_ptr(),
+    };
     number_call!(libc::SYS_ioctl, socket, libc::SIOCGIFCONF, &raw mut conf)?;
     Ok(conf.len as usize / 40)
 }
 
 pub(crate) fn set_hostname(name: &CStr) -> Result<(), Errno> {
-    done(number_call!(libc::SYS_sethostname, name.as_ptr(), name.count_bytes()))
+    done(number_call!(
+        libc::SYS_sethostname,
+        name.as_ptr(),
+        name.count_bytes()
+    ))
 }
 
 pub(crate) fn pid() -> usize {
@@ -297,19 +408,37 @@ pub(crate) fn default_signals() {
 
 pub(crate) fn unblock_signals() {
     let none = 0u64;
-    let _ = number_call!(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, 0, 8);
+    let _ = number_call!(
+        libc::SYS_rt_sigprocmask,
+        libc::SIG_SETMASK,
+        &raw const none,
+        0,
+        8
+    );
 }
 
 /// Blocks every signal of this thread; gives the mask before.
 pub(crate) fn block_signals() -> u64 {
     let (every, mut before) = (u64::MAX, 0u64);
-    let _ = number_call!(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const every, &raw mut before, 8);
+    let _ = number_call!(
+        libc::SYS_rt_sigprocmask,
+        libc::SIG_SETMASK,
+        &raw const every,
+        &raw mut before,
+        8
+    );
     before
 }
 
 /// Restores this thread's signal mask.
 pub(crate) fn restore_signals(mask: u64) {
-    let _ = number_call!(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, 0, 8);
+    let _ = number_call!(
+        libc::SYS_rt_sigprocmask,
+        libc::SIG_SETMASK,
+        &raw const mask,
+        0,
+        8
+    );
 }
 
 /// Replaces the program; returns only on error. The last pointer of each array must be null, the
@@ -317,10 +446,23 @@ pub(crate) fn restore_signals(mask: u64) {
 ///
 /// # Safety
 /// The arrays must be as described.
-pub(crate) unsafe fn execve(path: &CStr, argv: *const *const libc::c_char, envp: *const *const libc::c_char) -> Errno {
-    let arguments = [path.as_ptr() as usize, argv as usize, envp as usize, 0, 0, 0];
+pub(crate) unsafe fn execve(
+    path: &CStr,
+    argv: *const *const libc::c_char,
+    envp: *const *const libc::c_char,
+) -> Errno {
+    let arguments = [
+        path.as_ptr() as usize,
+        argv as usize,
+        envp as usize,
+        0,
+        0,
+        0,
+    ];
     // SAFETY: the caller's promise.
-    unsafe { call(libc::SYS_execve, arguments) }.err().unwrap_or(libc::EIO)
+    unsafe { call(libc::SYS_execve, arguments) }
+        .err()
+        .unwrap_or(libc::EIO)
 }
 
 pub(crate) fn exit(status: i32) -> ! {

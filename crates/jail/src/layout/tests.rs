@@ -11,7 +11,10 @@ struct World {
 
 impl World {
     fn new(folders: &[&str], files: &[&str]) -> Self {
-        let dir = tempfile::Builder::new().prefix("layout").tempdir_in("/var/tmp").unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("layout")
+            .tempdir_in("/var/tmp")
+            .unwrap();
         let root = dir.path().canonicalize().unwrap();
         for folder in folders {
             std::fs::create_dir_all(root.join(folder)).unwrap();
@@ -32,15 +35,20 @@ impl World {
             args: vec![],
             env: vec![],
             cwd: "/".into(),
-            closure: Closure { read: vec![], run: run.iter().map(|p| self.path(p)).collect() },
+            closure: Closure {
+                read: vec![],
+                run: run.iter().map(|p| self.path(p)).collect(),
+            },
         };
         let atom = |text: &&str| {
             let (kind, rest) = text.split_once(':').unwrap();
             let mut parts = rest.split(" except ").map(|p| {
-                format!("{kind}:{}/{p}", self.root.display()).parse::<Capability>().unwrap()
+                format!("{kind}:{}/{p}", self.root.display())
+                    .parse::<Capability>()
+                    .unwrap()
             });
             let whole = parts.next().unwrap();
-            Granted::with_holes(whole, parts.collect()).unwrap()
+            Granted::with_holes(whole, parts.collect::<Vec<_>>()).unwrap()
         };
         plan(&program, &Grant::new(atoms.iter().map(atom)), 1000, 1000)
     }
@@ -56,18 +64,35 @@ fn access(layout: &Layout, path: &Path) -> Option<Access> {
 #[test]
 fn only_what_is_granted_is_mounted() {
     let world = World::new(&["data/in", "data/out", "other"], &["prog"]);
-    let layout = world.plan(&[], &["read_files:data/in/", "write_files:data/out/"]).unwrap();
+    let layout = world
+        .plan(&[], &["read_files:data/in/", "write_files:data/out/"])
+        .unwrap();
     assert_eq!(access(&layout, &world.path("data/in")), Some(Access::Read));
-    assert_eq!(access(&layout, &world.path("data/out")), Some(Access::Write));
+    assert_eq!(
+        access(&layout, &world.path("data/out")),
+        Some(Access::Write)
+    );
     assert_eq!(access(&layout, &world.path("prog")), Some(Access::Run));
-    let ours = layout.nodes.iter().filter(|(at, node)| at.starts_with(&world.root) && node.is_mount());
+    let ours = layout
+        .nodes
+        .iter()
+        .filter(|(at, node)| at.starts_with(&world.root) && node.is_mount());
     assert_eq!(ours.count(), 3);
 }
 
 #[test]
 fn what_lies_inside_is_mounted_once() {
     let world = World::new(&["data/in/deep"], &["prog"]);
-    let layout = world.plan(&[], &["read_files:data/", "read_files:data/in/deep/", "write_files:data/in/"]).unwrap();
+    let layout = world
+        .plan(
+            &[],
+            &[
+                "read_files:data/",
+                "read_files:data/in/deep/",
+                "write_files:data/in/",
+            ],
+        )
+        .unwrap();
     assert_eq!(access(&layout, &world.path("data")), Some(Access::Read));
     assert_eq!(access(&layout, &world.path("data/in")), Some(Access::Write));
     assert_eq!(access(&layout, &world.path("data/in/deep")), None);
@@ -93,27 +118,43 @@ fn l16_write_and_execute_never_meet() {
 #[test]
 fn a_hole_is_not_shown_and_its_neighbours_are() {
     let world = World::new(&["data/hr", "data/pub"], &["prog", "data/file"]);
-    let layout = world.plan(&[], &["read_files:data/ except hr/".replace("except ", "except data/").as_str()]).unwrap();
+    let layout = world
+        .plan(
+            &[],
+            &["read_files:data/ except hr/"
+                .replace("except ", "except data/")
+                .as_str()],
+        )
+        .unwrap();
     assert_eq!(access(&layout, &world.path("data")), None);
     assert_eq!(access(&layout, &world.path("data/pub")), Some(Access::Read));
-    assert_eq!(access(&layout, &world.path("data/file")), Some(Access::Read));
+    assert_eq!(
+        access(&layout, &world.path("data/file")),
+        Some(Access::Read)
+    );
     assert_eq!(access(&layout, &world.path("data/hr")), None);
 }
 
 #[test]
 fn a_hole_that_the_runtime_shows_is_refused() {
     let world = World::new(&["app/data/hr"], &["prog"]);
-    let PathFault(why) = world.plan(&["app"], &["read_files:app/data/ except app/data/hr/"]).unwrap_err();
+    let PathFault(why) = world
+        .plan(&["app"], &["read_files:app/data/ except app/data/hr/"])
+        .unwrap_err();
     assert!(why.contains("runtime itself needs it"), "{why}");
 }
 
 #[test]
 fn a_parent_comes_before_its_children() {
     let world = World::new(&["a/b/c"], &["prog", "a/f"]);
-    let layout = world.plan(&["a/f"], &["read_files:a/b/", "write_files:a/b/c/"]).unwrap();
+    let layout = world
+        .plan(&["a/f"], &["read_files:a/b/", "write_files:a/b/c/"])
+        .unwrap();
     for (index, (path, _)) in layout.nodes.iter().enumerate() {
         let above = path.parent().unwrap();
-        let bound = layout.nodes[..index].iter().any(|(p, n)| path.starts_with(p) && n.is_mount());
+        let bound = layout.nodes[..index]
+            .iter()
+            .any(|(p, n)| path.starts_with(p) && n.is_mount());
         let made = above == Path::new("/") || layout.nodes[..index].iter().any(|(p, _)| p == above);
         assert!(bound || made, "{} has no parent yet", path.display());
     }

@@ -42,9 +42,15 @@ fn runs() -> Vec<(u32, Verdict)> {
         };
         (*number, verdict)
     });
-    let allowed = ALLOWED.iter().chain(LEGACY).map(|number| (*number, Verdict::Allow));
+    let allowed = ALLOWED
+        .iter()
+        .chain(LEGACY)
+        .map(|number| (*number, Verdict::Allow));
     for (number, verdict) in allowed.chain(judged) {
-        if let Some(slot) = usize::try_from(number).ok().and_then(|n| verdicts.get_mut(n)) {
+        if let Some(slot) = usize::try_from(number)
+            .ok()
+            .and_then(|n| verdicts.get_mut(n))
+        {
             *slot = verdict;
         }
     }
@@ -63,7 +69,12 @@ fn op(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
 }
 
 fn fail(errno: i32) -> sock_filter {
-    op(RETURN, libc::SECCOMP_RET_ERRNO | errno.cast_unsigned(), 0, 0)
+    op(
+        RETURN,
+        libc::SECCOMP_RET_ERRNO | errno.cast_unsigned(),
+        0,
+        0,
+    )
 }
 
 /// Instructions that return unless the tested argument is one of the test's values.
@@ -95,7 +106,9 @@ fn leaf(verdict: Verdict) -> Vec<sock_filter> {
 fn search(runs: &[(u32, Verdict)]) -> Vec<sock_filter> {
     let (low, high) = runs.split_at(runs.len() / 2);
     let (Some(_), Some((first, verdict))) = (low.first(), high.first()) else {
-        return high.first().map_or_else(|| vec![fail(libc::EPERM)], |(_, verdict)| leaf(*verdict));
+        return high
+            .first()
+            .map_or_else(|| vec![fail(libc::EPERM)], |(_, verdict)| leaf(*verdict));
     };
     let _ = verdict;
     let (below, above) = (search(low), search(high));
@@ -104,7 +117,12 @@ fn search(runs: &[(u32, Verdict)]) -> Vec<sock_filter> {
         Ok(skip) => out.push(op(IF_AT_LEAST, *first, skip, 0)),
         Err(_) => {
             out.push(op(IF_AT_LEAST, *first, 0, 1));
-            out.push(op(JUMP, u32::try_from(below.len()).unwrap_or(u32::MAX), 0, 0));
+            out.push(op(
+                JUMP,
+                u32::try_from(below.len()).unwrap_or(u32::MAX),
+                0,
+                0,
+            ));
         }
     }
     out.extend(below);

@@ -48,7 +48,11 @@ const NEW_NAMESPACES: u32 = (c::CLONE_NEWNS
 const SET_ID: u32 = 0o6000;
 
 const fn no_bits(argument: u32, mask: u32) -> Test {
-    Test { argument, mask, any: &[0] }
+    Test {
+        argument,
+        mask,
+        any: &[0],
+    }
 }
 
 /// Terminal and descriptor requests. Not `TIOCSTI`, `TIOCLINUX`, `TIOCSCTTY`: they type into or take
@@ -97,20 +101,56 @@ pub(crate) const JUDGED: &[(c::c_long, Rule)] = &[
     (c::SYS_io_uring_setup, Rule::Absent),
     (c::SYS_io_uring_enter, Rule::Absent),
     (c::SYS_io_uring_register, Rule::Absent),
-    (c::SYS_ioctl, Rule::When(&[Test { argument: 1, mask: ALL, any: IOCTLS }])),
-    (c::SYS_prctl, Rule::When(&[Test { argument: 0, mask: ALL, any: PRCTLS }])),
+    (
+        c::SYS_ioctl,
+        Rule::When(&[Test {
+            argument: 1,
+            mask: ALL,
+            any: IOCTLS,
+        }]),
+    ),
+    (
+        c::SYS_prctl,
+        Rule::When(&[Test {
+            argument: 0,
+            mask: ALL,
+            any: PRCTLS,
+        }]),
+    ),
     // PER_LINUX and the question what it is; no ADDR_NO_RANDOMIZE, no READ_IMPLIES_EXEC, no x32 (L12).
-    (c::SYS_personality, Rule::When(&[Test { argument: 0, mask: ALL, any: &[0, ALL] }])),
+    (
+        c::SYS_personality,
+        Rule::When(&[Test {
+            argument: 0,
+            mask: ALL,
+            any: &[0, ALL],
+        }]),
+    ),
     // Connected pairs only. A datagram pair could still be sent to any address (L10).
     (
         c::SYS_socketpair,
         Rule::When(&[
-            Test { argument: 0, mask: ALL, any: &[c::AF_UNIX as u32] },
-            Test { argument: 1, mask: 0xf, any: &[c::SOCK_STREAM as u32, c::SOCK_SEQPACKET as u32] },
+            Test {
+                argument: 0,
+                mask: ALL,
+                any: &[c::AF_UNIX as u32],
+            },
+            Test {
+                argument: 1,
+                mask: 0xf,
+                any: &[c::SOCK_STREAM as u32, c::SOCK_SEQPACKET as u32],
+            },
         ]),
     ),
     // Only MFD_NOEXEC_SEAL: a memory file has no path, so Landlock would let it be executed.
-    (c::SYS_memfd_create, Rule::When(&[Test { argument: 1, mask: 0x8, any: &[0x8] }])),
+    (
+        c::SYS_memfd_create,
+        Rule::When(&[Test {
+            argument: 1,
+            mask: 0x8,
+            any: &[0x8],
+        }]),
+    ),
     (c::SYS_openat, Rule::When(&[no_bits(3, SET_ID)])),
     (c::SYS_fchmod, Rule::When(&[no_bits(1, SET_ID)])),
     (c::SYS_fchmodat, Rule::When(&[no_bits(2, SET_ID)])),

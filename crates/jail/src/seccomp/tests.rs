@@ -29,7 +29,12 @@ fn run(program: &[sock_filter], arch: u32, number: u32, arguments: [u64; 6]) -> 
 }
 
 fn judge(number: libc::c_long, arguments: [u64; 6]) -> u32 {
-    run(&compile(), THIS_ARCH, u32::try_from(number).unwrap(), arguments)
+    run(
+        &compile(),
+        THIS_ARCH,
+        u32::try_from(number).unwrap(),
+        arguments,
+    )
 }
 
 /// What the table says, read without the compiler.
@@ -39,15 +44,26 @@ fn expected(number: u32, arguments: [u64; 6]) -> u32 {
         return match rule {
             Rule::Absent => ENOSYS,
             Rule::When(tests) => {
-                let holds = |t: &Test| t.any.contains(&(arguments[t.argument as usize] as u32 & t.mask));
-                if tests.iter().all(holds) { ALLOW } else { EPERM }
+                let holds = |t: &Test| {
+                    t.any
+                        .contains(&(arguments[t.argument as usize] as u32 & t.mask))
+                };
+                if tests.iter().all(holds) {
+                    ALLOW
+                } else {
+                    EPERM
+                }
             }
         };
     }
     if ALLOWED.contains(&number) || LEGACY.contains(&number) {
         return ALLOW;
     }
-    if number > libc::c_long::from(LAST_KNOWN) { ENOSYS } else { EPERM }
+    if number > libc::c_long::from(LAST_KNOWN) {
+        ENOSYS
+    } else {
+        EPERM
+    }
 }
 
 proptest! {
@@ -72,19 +88,44 @@ proptest! {
 #[test]
 fn l12_x32_numbers_do_not_exist() {
     for number in 0..600u32 {
-        assert_eq!(run(&compile(), THIS_ARCH, 0x4000_0000 | number, [0; 6]), ENOSYS);
+        assert_eq!(
+            run(&compile(), THIS_ARCH, 0x4000_0000 | number, [0; 6]),
+            ENOSYS
+        );
     }
 }
 
 #[test]
 fn l11_what_leaves_or_rebuilds_the_world_is_refused() {
     for number in [
-        libc::SYS_ptrace, libc::SYS_mount, libc::SYS_umount2, libc::SYS_unshare, libc::SYS_setns, libc::SYS_bpf,
-        libc::SYS_keyctl, libc::SYS_add_key, libc::SYS_request_key, libc::SYS_perf_event_open,
-        libc::SYS_userfaultfd, libc::SYS_open_by_handle_at, libc::SYS_kexec_load, libc::SYS_init_module,
-        libc::SYS_finit_module, libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_pidfd_getfd,
-        libc::SYS_chroot, libc::SYS_pivot_root, libc::SYS_move_mount, libc::SYS_fsopen, libc::SYS_open_tree,
-        libc::SYS_execveat, libc::SYS_socket, libc::SYS_connect, libc::SYS_bind, libc::SYS_seccomp,
+        libc::SYS_ptrace,
+        libc::SYS_mount,
+        libc::SYS_umount2,
+        libc::SYS_unshare,
+        libc::SYS_setns,
+        libc::SYS_bpf,
+        libc::SYS_keyctl,
+        libc::SYS_add_key,
+        libc::SYS_request_key,
+        libc::SYS_perf_event_open,
+        libc::SYS_userfaultfd,
+        libc::SYS_open_by_handle_at,
+        libc::SYS_kexec_load,
+        libc::SYS_init_module,
+        libc::SYS_finit_module,
+        libc::SYS_process_vm_readv,
+        libc::SYS_process_vm_writev,
+        libc::SYS_pidfd_getfd,
+        libc::SYS_chroot,
+        libc::SYS_pivot_root,
+        libc::SYS_move_mount,
+        libc::SYS_fsopen,
+        libc::SYS_open_tree,
+        libc::SYS_execveat,
+        libc::SYS_socket,
+        libc::SYS_connect,
+        libc::SYS_bind,
+        libc::SYS_seccomp,
     ] {
         assert_eq!(judge(number, [0; 6]), EPERM, "system call {number}");
     }
@@ -92,25 +133,47 @@ fn l11_what_leaves_or_rebuilds_the_world_is_refused() {
 
 #[test]
 fn l11_no_flag_makes_a_namespace() {
-    for flag in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWPID, libc::CLONE_NEWNET, libc::CLONE_NEWIPC,
-                 libc::CLONE_NEWUTS, libc::CLONE_NEWCGROUP] {
+    for flag in [
+        libc::CLONE_NEWUSER,
+        libc::CLONE_NEWNS,
+        libc::CLONE_NEWPID,
+        libc::CLONE_NEWNET,
+        libc::CLONE_NEWIPC,
+        libc::CLONE_NEWUTS,
+        libc::CLONE_NEWCGROUP,
+    ] {
         let flags = (flag | libc::SIGCHLD) as u64;
         assert_eq!(judge(libc::SYS_clone, [flags, 0, 0, 0, 0, 0]), EPERM);
-        assert_eq!(judge(libc::SYS_clone, [flags | 1 << 40, 0, 0, 0, 0, 0]), EPERM);
+        assert_eq!(
+            judge(libc::SYS_clone, [flags | 1 << 40, 0, 0, 0, 0, 0]),
+            EPERM
+        );
     }
-    assert_eq!(judge(libc::SYS_clone, [libc::SIGCHLD as u64, 0, 0, 0, 0, 0]), ALLOW);
+    assert_eq!(
+        judge(libc::SYS_clone, [libc::SIGCHLD as u64, 0, 0, 0, 0, 0]),
+        ALLOW
+    );
     assert_eq!(judge(libc::SYS_clone3, [0; 6]), ENOSYS);
 }
 
 #[test]
 fn upper_bits_do_not_hide_a_terminal_request() {
-    assert_eq!(judge(libc::SYS_ioctl, [0, libc::TIOCSTI, 0, 0, 0, 0]), EPERM);
-    assert_eq!(judge(libc::SYS_ioctl, [0, libc::TIOCSTI | 1 << 32, 0, 0, 0, 0]), EPERM);
+    assert_eq!(
+        judge(libc::SYS_ioctl, [0, libc::TIOCSTI, 0, 0, 0, 0]),
+        EPERM
+    );
+    assert_eq!(
+        judge(libc::SYS_ioctl, [0, libc::TIOCSTI | 1 << 32, 0, 0, 0, 0]),
+        EPERM
+    );
     assert_eq!(judge(libc::SYS_ioctl, [0, libc::TCGETS, 0, 0, 0, 0]), ALLOW);
 }
 
 #[test]
 fn the_program_stays_small() {
     let length = compile().len();
-    assert!(length < 400, "{length} instructions: each costs at every start");
+    assert!(
+        length < 400,
+        "{length} instructions: each costs at every start"
+    );
 }
