@@ -87,8 +87,7 @@ where
             .find(|entry| entry.tag(endian) == tag)
             .map(|entry| entry.val(endian))
     };
-    let (Some(address), Some(size)) = (find(elf::DT_STRTAB.into()), find(elf::DT_STRSZ.into()))
-    else {
+    let (Some(address), Some(size)) = (find(elf::DT_STRTAB), find(elf::DT_STRSZ)) else {
         return Ok(elf);
     };
     let start = segments
@@ -117,15 +116,15 @@ where
     };
     for entry in dynamic
         .iter()
-        .take_while(|entry| entry.tag(endian) != i64::from(elf::DT_NULL))
+        .take_while(|entry| entry.tag(endian) != elf::DT_NULL)
         .take(MAX_NEEDED)
     {
         let tag = entry.tag(endian);
-        if tag == i64::from(elf::DT_NEEDED) {
+        if tag == elf::DT_NEEDED {
             elf.needed.extend(text(entry));
-        } else if tag == i64::from(elf::DT_RPATH) {
+        } else if tag == elf::DT_RPATH {
             elf.rpath = text(entry).as_deref().map(split).unwrap_or_default();
-        } else if tag == i64::from(elf::DT_RUNPATH) {
+        } else if tag == elf::DT_RUNPATH {
             elf.runpath = text(entry).as_deref().map(split).unwrap_or_default();
         }
     }

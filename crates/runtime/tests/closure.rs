@@ -1,4 +1,9 @@
 //! The closure suffices in an independent sandbox, and holds nothing that is not needed.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may end the test"
+)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

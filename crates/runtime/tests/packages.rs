@@ -1,4 +1,9 @@
 //! Real packages, fetched from the registries with nothing of theirs run, then started without network.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may end the test"
+)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

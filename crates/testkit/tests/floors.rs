@@ -1,5 +1,10 @@
 //! Holds the floors of the house: which crate may know which, and which foreign standard has which one
 //! user.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may end the test"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

@@ -1,4 +1,5 @@
 //! Style that can be counted, and promises that can be looked up.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may end the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
