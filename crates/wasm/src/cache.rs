@@ -71,4 +71,20 @@ mod tests {
         assert!(open(&link).is_err());
         assert!(open(Path::new("relative")).is_err());
     }
+
+    #[test]
+    fn what_was_compiled_once_is_loaded_the_next_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        let bytes = wat::parse_str("(component (core module (func (export \"f\"))))").unwrap();
+        let hits = |path: &Path| {
+            let cache = open(path).unwrap();
+            let mut config = wasmtime::Config::new();
+            config.cache(Some(cache.clone()));
+            let engine = wasmtime::Engine::new(&config).unwrap();
+            wasmtime::component::Component::from_binary(&engine, &bytes).unwrap();
+            cache.cache_hits()
+        };
+        assert_eq!((hits(&path), hits(&path)), (0, 1));
+    }
 }

@@ -5,6 +5,10 @@
 //! directory is opened first, the operating system says where that descriptor really is, the grant is asked
 //! about that place, and the operation is then made on that descriptor with a single name that is never
 //! followed as a link.
+//!
+//! Listing a directory needs `read_files` for it, and shows the names of all entries, also of those that a
+//! hole hides; they cannot be opened. Links lead from one granted tree to another only by relative targets
+//! within the same preopen.
 
 mod host;
 mod locate;

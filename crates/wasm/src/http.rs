@@ -360,4 +360,33 @@ mod tests {
         ));
         assert!(!decide("https://a.example", "TRACE", "https://a.example/"));
     }
+
+    /// The body of an answer of `len` bytes when `limit` are allowed.
+    async fn answered(len: usize, limit: usize) -> Result<usize, Error> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        tokio::spawn(async move {
+            let _ = theirs.read(&mut [0; 1024]).await;
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {len}\r\n\r\n");
+            let _ = theirs.write_all(head.as_bytes()).await;
+            let _ = theirs.write_all(&vec![b'x'; len]).await;
+        });
+        let mut asked = request("GET", "/");
+        asked
+            .headers_mut()
+            .insert(header::HOST, HeaderValue::from_static("a.example"));
+        let (response, _driver) =
+            exchange(Box::new(ours), asked, Duration::from_secs(30), limit).await?;
+        Ok(response.into_body().collect().await?.to_bytes().len())
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_is_cut_off() {
+        assert_eq!(answered(30_000, 30_000).await.unwrap(), 30_000);
+        let cut = answered(30_001, 30_000).await;
+        assert!(
+            matches!(cut, Err(Error::HttpResponseBodySize(Some(30_000)))),
+            "{cut:?}"
+        );
+    }
 }

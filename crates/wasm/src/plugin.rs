@@ -19,9 +19,9 @@ use crate::http::{Http, Outside};
 use crate::link::State;
 use crate::tools::{Export, Returns, ToolSpec};
 
-/// Host memory that one value crossing the border may take, for each byte of allowed output: a list of
-/// small numbers takes 40 bytes an item while it is converted.
-const BORDER_FACTOR: usize = 64;
+/// Host memory that one value crossing the border may take, for each byte of allowed output: the guest
+/// chooses the value, and a list of small numbers takes 40 bytes an item while it is converted.
+const BORDER_FACTOR: usize = 32;
 
 /// What a plugin's calls share.
 pub(crate) struct World {

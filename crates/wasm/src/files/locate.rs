@@ -226,4 +226,16 @@ mod tests {
             assert_eq!(joined(outside), None, "{outside}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn l15_no_path_is_joined_to_a_place_outside(
+            names in proptest::collection::vec(proptest::sample::select(vec!["a", "..", ".", "", "docs", "x y"]), 0..8)
+        ) {
+            let base = AbsPath::exactly("/data/docs").unwrap();
+            if let Some(joined) = join(&base, &names.join("/")) {
+                proptest::prop_assert!(joined.is_within(&base));
+            }
+        }
+    }
 }

@@ -185,3 +185,17 @@ fn what_is_no_component_is_refused() {
     torn.truncate(torn.len() / 2);
     assert!(refusal(load(&torn, none)).contains("not a wasm component"));
 }
+
+#[tokio::test]
+async fn calls_run_side_by_side_on_any_thread() {
+    let plugin = std::sync::Arc::new(load(&component(TOOLS), &[] as &[&str]).unwrap());
+    let tasks: Vec<_> = (0..8_u16)
+        .map(|n| {
+            let plugin = std::sync::Arc::clone(&plugin);
+            tokio::spawn(async move { call(&plugin, "sums_add", json!({"a": n, "b": n})).await.0 })
+        })
+        .collect();
+    for (n, task) in tasks.into_iter().enumerate() {
+        assert_eq!(task.await.unwrap(), Ok(json!({"result": 2 * n})));
+    }
+}
