@@ -5,6 +5,12 @@ mod facts;
 mod runtime;
 mod tools;
 
+#[cfg(test)]
+pub(crate) use runtime::{LIMIT_KEYS, RUNTIME_KEYS};
+pub(crate) use tools::BINDABLE;
+#[cfg(test)]
+pub(crate) use tools::TOOL_KEYS;
+
 use crate::tree::{Key, MAX_BYTES, Node, SyntaxError, Value};
 use crate::{Manifest, ManifestError, ManifestErrors, Source, Span, json, suggest, yaml};
 
@@ -53,6 +59,17 @@ pub(crate) fn manifest(
         Some(manifest) if problems.is_empty() => Ok(manifest),
         _ => Err(ManifestErrors::new(problems)),
     }
+}
+
+/// The plain values of a manifest, without looking at what they mean; for tools that validate by the JSON Schema.
+///
+/// # Errors
+/// What is neither YAML nor JSON within the bounds of a manifest.
+pub fn to_json(name: &str, bytes: &[u8]) -> Result<serde_json::Value, ManifestErrors> {
+    let source = Source::new(name, text(name, bytes)?);
+    parse(&source)
+        .map(|root| root.to_json())
+        .map_err(|error| syntax(&source, error))
 }
 
 fn text(name: &str, bytes: &[u8]) -> Result<String, ManifestErrors> {
