@@ -10,6 +10,7 @@
 //! hole hides; they cannot be opened. Links lead from one granted tree to another only by relative targets
 //! within the same preopen.
 
+mod capped;
 mod host;
 mod locate;
 
@@ -32,13 +33,15 @@ use crate::aside::Notes;
 pub(crate) struct FileWorld {
     grant: Arc<Grant>,
     preopens: Vec<(Dir, String)>,
+    /// Largest size that a write may give a file, in bytes.
+    file_bytes: u64,
 }
 
 impl FileWorld {
     /// Opens each granted directory, and the directory of each granted file.
     /// # Errors
     /// [`WallError::Build`] where one is missing, or is a link to elsewhere.
-    pub(crate) fn open(grant: &Arc<Grant>) -> Result<Self, WallError> {
+    pub(crate) fn open(grant: &Arc<Grant>, file_bytes: u64) -> Result<Self, WallError> {
         let mut roots: Vec<AbsPath> = Vec::new();
         for atom in grant
             .of_kind(Kind::ReadFiles)
@@ -57,6 +60,7 @@ impl FileWorld {
         Ok(Self {
             grant: Arc::clone(grant),
             preopens,
+            file_bytes,
         })
     }
 }

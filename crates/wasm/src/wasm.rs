@@ -112,7 +112,7 @@ impl Wasm {
             return Err(WallError::Plugin(uncovered.join("; ")));
         }
         let grant = Arc::new(grant.clone());
-        let files = Arc::new(FileWorld::open(&grant)?);
+        let files = Arc::new(FileWorld::open(&grant, limits.file_bytes)?);
         let component = Component::from_binary(&self.engine, bytes).map_err(|error| {
             WallError::Plugin(format!("the component does not compile: {error:#}"))
         })?;

@@ -1,5 +1,7 @@
 //! `wasi:filesystem`, each operation checked and then handed on.
 
+use std::sync::Arc;
+
 use wasmtime::component::Resource;
 use wasmtime_wasi::FsPerms;
 use wasmtime_wasi::filesystem::Descriptor;
@@ -11,6 +13,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
+use super::capped::{Capped, Room};
 use super::locate::Place;
 use super::{Access, Files};
 
@@ -105,6 +108,26 @@ impl Files<'_> {
             };
         }
         Ok(opened)
+    }
+}
+
+impl Files<'_> {
+    fn check_size(&self, size: Filesize) -> FsResult<()> {
+        if size > self.world.file_bytes {
+            return Err(ErrorCode::FileTooLarge.into());
+        }
+        Ok(())
+    }
+
+    /// Ends a stream where the file would grow too large.
+    fn cap(
+        &mut self,
+        stream: Resource<DynOutputStream>,
+        room: Room,
+    ) -> FsResult<Resource<DynOutputStream>> {
+        let inner = self.inner.table.delete(stream)?;
+        let capped: DynOutputStream = Box::new(Capped { inner, room });
+        Ok(self.inner.table.push(capped)?)
     }
 }
 
@@ -324,6 +347,7 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn set_size(&mut self, fd: Fd, size: Filesize) -> FsResult<()> {
+        self.check_size(size)?;
         self.inner.set_size(fd, size).await
     }
 
@@ -364,6 +388,8 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn write(&mut self, fd: Fd, bytes: Vec<u8>, offset: Filesize) -> FsResult<Filesize> {
+        let len = Filesize::try_from(bytes.len()).unwrap_or(Filesize::MAX);
+        self.check_size(offset.saturating_add(len))?;
         self.inner.write(fd, bytes, offset).await
     }
 
@@ -376,11 +402,18 @@ impl HostDescriptor for Files<'_> {
         fd: Fd,
         offset: Filesize,
     ) -> FsResult<Resource<DynOutputStream>> {
-        self.inner.write_via_stream(fd, offset)
+        let stream = self.inner.write_via_stream(fd, offset)?;
+        let left = self.world.file_bytes.saturating_sub(offset);
+        self.cap(stream, Room::Left(left))
     }
 
     fn append_via_stream(&mut self, fd: Fd) -> FsResult<Resource<DynOutputStream>> {
-        self.inner.append_via_stream(fd)
+        let Descriptor::File(file) = self.inner.table.get(&fd)? else {
+            return Err(ErrorCode::BadDescriptor.into());
+        };
+        let room = Room::UpTo(Arc::clone(&file.file), self.world.file_bytes);
+        let stream = self.inner.append_via_stream(fd)?;
+        self.cap(stream, room)
     }
 
     async fn is_same_object(&mut self, a: Fd, b: Fd) -> wasmtime::Result<bool> {

@@ -479,3 +479,23 @@ async fn refusals_are_counted_when_they_are_too_many() {
         aside.denied
     );
 }
+
+#[tokio::test]
+async fn a_written_file_has_a_largest_size() {
+    let ground = Ground::new();
+    let atoms = ["@/out/"].map(|path| format!("write_files:{}", path.replace('@', &ground.root())));
+    let small = bailiwick_wall::Limits {
+        file_bytes: 10,
+        ..crate::limits()
+    };
+    let plugin = crate::wall()
+        .load(&component(FILES), &crate::grant(&atoms), Vec::new(), &small)
+        .unwrap();
+    assert_eq!(write(&plugin, "new", "0123456789").await, Ok(Value::Null));
+    // `file-too-large`, in the order of wasi:filesystem's error-code.
+    assert_eq!(write(&plugin, "new", "0123456789a").await, Err(8));
+    assert_eq!(
+        write(&ground.load(&["write_files:@/out/"]), "new", "0123456789a").await,
+        Ok(Value::Null)
+    );
+}
