@@ -19,18 +19,18 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// Puts a rule together; fails with the entity that is not well-formed, what is wrong and how to mend it.
+    /// Puts a rule together; fails with the entity, as written, that is not well-formed, what is wrong and how to mend it.
     pub(crate) fn new(
         id: &str,
         policy: &Policy,
         annotations: Annotations,
-    ) -> Result<Self, (EntityUid, constant::Fault)> {
+    ) -> Result<Self, (String, constant::Fault)> {
         let mut literals: Vec<Literal> = Vec::new();
         for uid in policy.entity_literals() {
             match constant::read(&uid) {
                 Ok(Some(literal)) if !literals.contains(&literal) => literals.push(literal),
                 Ok(_) => {}
-                Err(fault) => return Err((uid, fault)),
+                Err(fault) => return Err((uid.to_string(), fault)),
             }
         }
         let effect = match (policy.effect(), annotations.ask) {

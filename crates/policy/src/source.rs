@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, ValidationMode};
+use cedar_policy::{Policy, PolicyId, PolicySet, ValidationMode};
 use miette::Diagnostic;
 
 use crate::annotation;
@@ -160,7 +160,7 @@ impl Reader<'_> {
             .id
             .clone()
             .unwrap_or_else(|| format!("{}:{place}", self.source.name));
-        let at = |uid: &EntityUid| self.find(span, &uid.to_string());
+        let at = |uid: &str| self.find(span, uid);
         let rule = Rule::new(&id, policy, annotations)
             .map_err(|(uid, (what, mend))| self.problem(at(&uid), what, mend))?;
         for uid in policy.entity_literals() {
@@ -169,7 +169,7 @@ impl Reader<'_> {
                 let known: Vec<_> = self.labels.iter().copied().collect();
                 let what = format!("no path is classified as `{}`", label.escape_debug());
                 let mend = format!("the labels are {}", known.join(", "));
-                return Err(self.problem(at(&uid), what, mend));
+                return Err(self.problem(at(&uid.to_string()), what, mend));
             }
         }
         Ok(rule)

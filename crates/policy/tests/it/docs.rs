@@ -1,5 +1,6 @@
 //! The examples of `docs/policy.md` mean what it says.
 
+use bailiwick_capability::Kind;
 use bailiwick_policy::{Classification, Pdp, PolicySource};
 
 use crate::support::*;
@@ -61,4 +62,33 @@ fn every_example_is_loaded_and_decided_as_written() {
         }
     }
     assert!(decided >= 12, "{decided}");
+}
+
+#[test]
+fn every_condition_in_the_tables_is_one() {
+    let rows = DOC.lines().filter(|line| line.starts_with('|'));
+    let spans = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    let starts = [
+        "principal ",
+        "principal.",
+        "resource ",
+        "resource.",
+        "context.",
+    ];
+    let mut checked = 0;
+    for span in spans.filter(|span| starts.iter().any(|s| span.starts_with(s))) {
+        let is_condition = [" == ", " in ", " < ", ".contains("]
+            .iter()
+            .any(|op| span.contains(op));
+        if !is_condition && span != "context.unscoped" {
+            continue;
+        }
+        let loads = Kind::ALL.map(Kind::as_str).into_iter().chain(["call"]).any(|action| {
+            let text = format!("permit (principal, action == Action::\"{action}\", resource) when {{ {span} }};");
+            load(&text).is_ok()
+        });
+        assert!(loads, "{span}");
+        checked += 1;
+    }
+    assert!(checked >= 25, "{checked}");
 }
