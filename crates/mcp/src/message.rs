@@ -310,6 +310,18 @@ mod tests {
     }
 
     #[test]
+    fn ids_are_short() {
+        let with_id = |length: usize| {
+            let id = "x".repeat(length);
+            parse(&format!(
+                r#"{{"jsonrpc":"2.0","id":"{id}","method":"ping"}}"#
+            ))
+        };
+        assert!(with_id(512).is_ok());
+        assert!(matches!(with_id(513), Err(MessageError::Envelope(_))));
+    }
+
+    #[test]
     fn l24_a_method_in_other_case_is_no_method() {
         for text in [
             r#"{"jsonrpc":"2.0","id":1,"Method":"tools/call"}"#,

@@ -196,6 +196,7 @@ fn object(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn sample() -> Value {
         json!({
@@ -279,5 +280,41 @@ mod tests {
             minimal.pin().to_string(),
             "sha256:991fc791eed0e140eb4cff7e9d2436f5f83d2d284c2a4333a98c71822c144699"
         );
+    }
+
+    /// Any JSON, a few levels deep.
+    fn json_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::hash_map("\\PC{0,4}", inner, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn l29_what_is_read_is_what_is_written_and_its_pin_stays(extra in json_value(), default in json_value()) {
+            let mut wire = sample();
+            wire["x-extra"] = extra;
+            wire["inputSchema"]["default"] = default;
+            let bytes = serde_json::to_vec(&wire).unwrap();
+            let read = crate::json::parse(&bytes, crate::JsonLimits::default()).unwrap();
+            prop_assert_eq!(&read, &wire);
+            let tool = Tool::from_value(read).unwrap();
+            let pin = tool.pin();
+            let again = tool.into_value(Revision::MODERN);
+            prop_assert_eq!(serde_json::to_vec(&again).unwrap().len(), bytes.len());
+            prop_assert_eq!(&again, &wire);
+            prop_assert_eq!(Tool::from_value(again).unwrap().pin(), pin);
+        }
     }
 }
