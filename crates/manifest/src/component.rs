@@ -90,7 +90,8 @@ fn section(bytes: &[u8]) -> Result<Option<&[u8]>, ComponentError> {
             } => depth = depth.saturating_add(1),
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::CustomSection(custom) if depth == 1 && custom.name() == SECTION => {
-                if found.replace(custom.data()).is_some() {
+                let earlier = found.replace(custom.data());
+                if earlier.is_some() {
                     return Err(ComponentError::Twice);
                 }
             }

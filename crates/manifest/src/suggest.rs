@@ -20,7 +20,7 @@ pub(crate) fn nearest<'a>(
 }
 
 /// `did you mean …?`, or what there is to choose from.
-pub(crate) fn help<'a>(word: &str, candidates: &[&'a str], what: &str) -> String {
+pub(crate) fn help(word: &str, candidates: &[&str], what: &str) -> String {
     match nearest(word, candidates.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("{what}: {}", candidates.join(", ")),
