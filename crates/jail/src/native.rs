@@ -355,3 +355,6 @@ fn describe(failure: Failure, layout: &Layout) -> WallError {
     };
     WallError::Build { what, why }
 }
+
+#[cfg(test)]
+mod tests;

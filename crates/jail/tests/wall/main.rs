@@ -1,6 +1,12 @@
 //! Attacks on the native wall, and ordinary programs behind it. Every attack is also run without the wall,
 //! where it succeeds: a probe that cannot succeed proves nothing.
 #![expect(unsafe_code, reason = "the probes make raw system calls")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "everything here is a test, also what stands outside of test functions"
+)]
 
 mod attacks;
 mod life;

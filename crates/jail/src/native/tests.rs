@@ -1,0 +1,138 @@
+//! A wall with a part missing does not let anything start (L13).
+
+use super::*;
+use crate::landlock::Rights;
+
+fn program() -> Program {
+    Program {
+        program: "/bin/true".into(),
+        args: vec![],
+        env: vec![],
+        cwd: "/".into(),
+        closure: bailiwick_wall::Closure {
+            read: vec![],
+            run: ["/usr", "/lib", "/lib64", "/bin"]
+                .map(PathBuf::from)
+                .into_iter()
+                .filter(|path| path.exists())
+                .collect(),
+        },
+    }
+}
+
+/// Starts `/bin/true` behind a wall that `spoil` has changed.
+fn start_spoilt(spoil: impl FnOnce(&mut Plan)) -> Result<Jailed, WallError> {
+    let native = Native::probe().unwrap();
+    let layout = native.layout(&program(), &Grant::default()).unwrap();
+    let pipes = Pipes::new(Stdio::Piped).unwrap();
+    let mut plan = native
+        .prepare(&program(), &layout, &Limits::default(), &pipes)
+        .unwrap();
+    spoil(&mut plan);
+    start(&plan, pipes, |failure| describe(failure, &layout))
+}
+
+fn assert_fails_at(step: Step, spoil: impl FnOnce(&mut Plan)) {
+    match start_spoilt(spoil) {
+        Err(WallError::Build { what, why }) => {
+            assert!(what.starts_with(step.text()), "{what}: {why}")
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_whole_wall_lets_it_start() {
+    assert!(start_spoilt(|_| ()).unwrap().wait().unwrap().success());
+}
+
+#[test]
+fn l13_a_filter_that_allows_everything_is_noticed() {
+    let allow = libc::sock_filter {
+        code: 6,
+        jt: 0,
+        jf: 0,
+        k: libc::SECCOMP_RET_ALLOW,
+    };
+    assert_fails_at(Step::SelfTest, |plan| plan.filter = vec![allow]);
+}
+
+#[test]
+fn l13_a_filter_that_the_kernel_does_not_take_is_noticed() {
+    assert_fails_at(Step::Seccomp, |plan| plan.filter.clear());
+}
+
+#[test]
+fn l13_landlock_that_allows_everything_is_noticed() {
+    assert_fails_at(Step::SelfTest, |plan| {
+        plan.rules.push(PathRule {
+            path: c"/".to_owned(),
+            access: Rights::SCRATCH.bits(true),
+        });
+    });
+}
+
+#[test]
+fn l13_landlock_that_handles_nothing_is_noticed() {
+    assert_fails_at(Step::Landlock, |plan| {
+        plan.ruleset.0 = sys::LandlockAttr::default()
+    });
+}
+
+#[test]
+fn l15_a_path_that_became_another_is_noticed() {
+    assert_fails_at(Step::Changed, |plan| {
+        for make in &mut plan.makes {
+            if let What::Bind { identity, .. } = &mut make.what {
+                identity.1 += 1;
+            }
+        }
+    });
+}
+
+#[test]
+fn l14_a_path_that_went_away_is_noticed() {
+    assert_fails_at(Step::Make, |plan| {
+        for make in &mut plan.makes {
+            if let What::Bind { source, .. } = &mut make.what {
+                *source = c"/no/such/place".to_owned();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_failed_start_leaves_no_descriptor_behind() {
+    // Only the count of this thread's own work: other tests open and close descriptors meanwhile.
+    let pipes = Pipes::new(Stdio::Piped).unwrap();
+    let (stdio, report, life) = pipes.numbers();
+    let numbers: Vec<i32> = stdio.into_iter().chain([report, life]).collect();
+    assert!(
+        numbers.iter().all(|number| *number >= 10),
+        "{numbers:?} may be what they are moved to"
+    );
+}
+
+#[test]
+fn versions_compare_as_numbers() {
+    assert!(kernel_is_at_least(2, 6));
+    assert!(kernel_is_at_least(5, 99));
+    assert!(!kernel_is_at_least(99, 0));
+}
+
+#[test]
+fn paths_are_hidden_from_neither_errors_nor_terminals() {
+    let layout = Layout {
+        nodes: vec![(PathBuf::from("/a\u{1b}[31m"), Node::Folder)],
+        rules: vec![],
+    };
+    let error = describe(
+        Failure {
+            step: Step::Make,
+            index: 0,
+            errno: libc::ENOENT,
+        },
+        &layout,
+    );
+    assert!(error.to_string().contains("/a\\u{1b}[31m"), "{error}");
+}
