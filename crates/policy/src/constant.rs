@@ -74,10 +74,23 @@ pub(crate) fn read(uid: &EntityUid) -> Result<Option<Literal>, Fault> {
             Constant::Method(Method::parse(id).map_err(|e| (e.message().into(), e.help().into()))?)
         }
         Type::Program => program(id)?,
-        Type::Variable | Type::Stream | Type::Tool | Type::Secret | Type::Model => {
+        Type::Variable | Type::Stream | Type::AgentTool | Type::Secret | Type::Model => {
             name(kind, id, false)?
         }
-        Type::Variables | Type::Streams | Type::Tools => name(kind, id, true)?,
+        Type::Variables | Type::Streams | Type::AgentTools => name(kind, id, true)?,
+        // Calls are decided one by one, so what they name cuts nothing; but it must be able to match.
+        Type::Tool => {
+            let parts = id.split_once('/');
+            return match parts.is_some_and(|(plugin, tool)| !plugin.is_empty() && !tool.is_empty())
+            {
+                true => Ok(None),
+                false => Err(fault(
+                    id,
+                    "a plugin's tool",
+                    "write `Tool::\"<plugin id>/<tool>\"`",
+                )),
+            };
+        }
         Type::Endpoint => {
             let mend = "name where it goes by `resource in Url::…`, `Host::…`, `Domain::…` or `Network::…`";
             return Err((
@@ -98,7 +111,7 @@ pub(crate) fn read(uid: &EntityUid) -> Result<Option<Literal>, Fault> {
             | Type::Method
             | Type::Variable
             | Type::Stream
-            | Type::Tool
+            | Type::AgentTool
             | Type::Secret
             | Type::Model
     );
@@ -162,7 +175,7 @@ fn name(of: Type, id: &str, prefix: bool) -> Result<Constant, Fault> {
     let kind = match of {
         Type::Variable | Type::Variables => Kind::ReadEnvironment,
         Type::Stream | Type::Streams => Kind::WriteToLogs,
-        Type::Tool | Type::Tools => Kind::CallTool,
+        Type::AgentTool | Type::AgentTools => Kind::CallTool,
         Type::Model => Kind::UseModel,
         _ => Kind::UseSecret,
     };

@@ -265,7 +265,7 @@ pub(crate) const fn resource_type(kind: Kind) -> Type {
         Kind::ReadEnvironment => Type::Variable,
         Kind::UseSecret => Type::Secret,
         Kind::WriteToLogs => Type::Stream,
-        Kind::CallTool => Type::Tool,
+        Kind::CallTool => Type::AgentTool,
         Kind::UseModel => Type::Model,
         Kind::AskUser | Kind::Clock | Kind::Random => Type::Ambient,
     }

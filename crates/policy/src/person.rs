@@ -98,7 +98,7 @@ fn condition(capability: &Capability) -> Result<Option<String>, Problem> {
                 _ if !text.ends_with('*') => None,
                 Kind::ReadEnvironment => Some(Type::Variables),
                 Kind::WriteToLogs => Some(Type::Streams),
-                _ => Some(Type::Tools),
+                _ => Some(Type::AgentTools),
             };
             match plural {
                 Some(plural) => inside(plural.uid(&text)?),

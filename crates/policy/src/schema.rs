@@ -1,5 +1,6 @@
 //! Our Cedar schema, parsed once.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, Schema, Validator};
@@ -26,15 +27,29 @@ static VOCABULARY: LazyLock<Result<Vocabulary, String>> = LazyLock::new(|| {
     })
 });
 
+/// The names of the types, parsed once: an entity is made for each part of each request.
+static NAMES: LazyLock<Result<BTreeMap<Type, EntityTypeName>, String>> = LazyLock::new(|| {
+    Type::ALL
+        .into_iter()
+        .map(|of| {
+            Ok((
+                of,
+                of.as_str()
+                    .parse()
+                    .map_err(|e: cedar_policy::ParseErrors| e.to_string())?,
+            ))
+        })
+        .collect()
+});
+
 /// The parsed schema; an error only if this build is broken, which a test excludes.
 pub(crate) fn vocabulary() -> Result<&'static Vocabulary, Problem> {
-    VOCABULARY.as_ref().map_err(|why| {
-        Problem::of(
-            "schema.cedarschema",
-            why.clone(),
-            "this build of Bailiwick is broken: report it",
-        )
-    })
+    VOCABULARY.as_ref().map_err(|why| broken(why))
+}
+
+fn broken(why: &str) -> Problem {
+    let help = "this build of Bailiwick is broken: report it";
+    Problem::of("schema.cedarschema", why, help)
 }
 
 /// The entity types that this crate names. A typed list, so that a name is spelt once.
@@ -64,7 +79,8 @@ pub(crate) enum Type {
     Variable,
     Streams,
     Stream,
-    Tools,
+    AgentTools,
+    AgentTool,
     Tool,
     Secret,
     Model,
@@ -72,7 +88,7 @@ pub(crate) enum Type {
 }
 
 impl Type {
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::Action,
         Self::Role,
         Self::Publisher,
@@ -97,7 +113,8 @@ impl Type {
         Self::Variable,
         Self::Streams,
         Self::Stream,
-        Self::Tools,
+        Self::AgentTools,
+        Self::AgentTool,
         Self::Tool,
         Self::Secret,
         Self::Model,
@@ -130,7 +147,8 @@ impl Type {
             Self::Variable => "Variable",
             Self::Streams => "Streams",
             Self::Stream => "Stream",
-            Self::Tools => "Tools",
+            Self::AgentTools => "AgentTools",
+            Self::AgentTool => "AgentTool",
             Self::Tool => "Tool",
             Self::Secret => "Secret",
             Self::Model => "Model",
@@ -149,13 +167,11 @@ impl Type {
 
     /// The entity of this type with this id.
     pub(crate) fn uid(self, id: &str) -> Result<EntityUid, Problem> {
-        let name: EntityTypeName = self.as_str().parse().map_err(|e| {
-            Problem::of(
-                "schema.cedarschema",
-                format!("{e}"),
-                "this build of Bailiwick is broken: report it",
-            )
-        })?;
+        let names = NAMES.as_ref().map_err(|why| broken(why))?;
+        let name = names
+            .get(&self)
+            .ok_or_else(|| broken(self.as_str()))?
+            .clone();
         Ok(EntityUid::from_type_name_and_id(name, EntityId::new(id)))
     }
 }

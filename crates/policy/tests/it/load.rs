@@ -75,6 +75,11 @@ fn l27_ill_formed_and_misspelt_names_are_load_errors() {
         ("read_environment", r#"resource == Variable::"LC_*""#),
         ("read_environment", r#"resource in Variables::"LC_""#),
         ("use_secret", r#"resource == Secret::"git*""#),
+        ("call_tool", r#"resource in Plugin::"com.example.git""#),
+        ("call_tool", r#"resource == Tool::"com.example.git/log""#),
+        ("call_tool", r#"resource == AgentTool::"git__*""#),
+        ("call", r#"resource in AgentTools::"git__*""#),
+        ("call", r#"resource == Tool::"log""#),
     ] {
         let text = when(kind, condition);
         let problem = problem(&text);
