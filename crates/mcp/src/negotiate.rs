@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use crate::client::{ClientOptions, Link, Negotiation, OnDrop, stamp};
+use crate::client::{ClientOptions, Negotiation};
 use crate::error::{
     HEADER_MISMATCH, MISSING_CLIENT_CAPABILITY, McpError, RpcError, UNSUPPORTED_VERSION,
 };
+use crate::link::{Link, OnDrop, stamp};
 use crate::message::notification_line;
 use crate::meta::{self, Implementation};
 use crate::revision::Revision;

@@ -8,11 +8,12 @@ use tokio::io::AsyncRead;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{ClientOptions, Link};
+use crate::client::ClientOptions;
 use crate::counters::Counters;
 use crate::error::{McpError, RpcError};
 use crate::events::PluginEvents;
 use crate::json::JsonLimits;
+use crate::link::Link;
 use crate::message::{Message, MessageError, RequestId, error_line, result_line, salvage_id};
 use crate::method::{PluginNotification, PluginRequest};
 use crate::reader::{Line, LineReader};

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::ToolCall;
 use crate::error::{INTERNAL_ERROR, INVALID_REQUEST, McpError, PARSE_ERROR, RpcError};
+use crate::job::{Cache, Job, Work, finish};
 use crate::message::{
     Message, MessageError, RequestId, error_line, notification_line, result_line, salvage_id,
 };
@@ -435,100 +436,4 @@ fn subscription_meta(id: &RequestId) -> Members {
     let mut params = Members::new();
     params.insert("_meta".into(), Value::Object(meta));
     params
-}
-
-/// Whether a result says how long it may be kept.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Cache {
-    /// Not at all, and for nobody else.
-    Private,
-    /// Nothing said.
-    Unsaid,
-}
-
-/// Adds what a 2026-07-28 result carries: its kind, who answers, and for how long.
-fn finish(result: &mut Members, handler: &dyn Handler, revision: Revision, cache: Cache) {
-    if !revision.is_modern() {
-        return;
-    }
-    if !result.contains_key("resultType") {
-        result.insert("resultType".into(), "complete".into());
-    }
-    if cache == Cache::Private {
-        result.insert("ttlMs".into(), 0.into());
-        result.insert("cacheScope".into(), "private".into());
-    }
-    let info = handler.server_info().to_value();
-    match result.get_mut("_meta") {
-        Some(Value::Object(meta)) => {
-            meta.insert(meta::SERVER_INFO.into(), info);
-        }
-        _ => {
-            result.insert("_meta".into(), json!({ meta::SERVER_INFO: info }));
-        }
-    }
-}
-
-enum Work {
-    List,
-    Call(Box<ToolCall>),
-}
-
-/// One request that runs beside others.
-struct Job {
-    id: RequestId,
-    peer: Arc<Peer>,
-    cancel: CancellationToken,
-    limit: usize,
-    handler: Arc<dyn Handler>,
-    outbox: Arc<Outbox>,
-}
-
-impl Job {
-    async fn run(self, work: Work) -> std::io::Result<()> {
-        let result = match work {
-            Work::List => self.list().await,
-            Work::Call(call) => self.call(*call).await,
-        };
-        if self.cancel.is_cancelled() {
-            return Ok(());
-        }
-        let refuse = |error| error_line(Some(self.id.to_value()), &error);
-        let mut line = result.map_or_else(refuse, |members| result_line(&self.id, &members));
-        if line.len() > self.limit {
-            line = refuse(RpcError::internal(format!(
-                "the answer is over the limit of {} bytes",
-                self.limit
-            )));
-        }
-        self.outbox.send(line).await
-    }
-
-    async fn list(&self) -> Result<Members, RpcError> {
-        let revision = self.peer.revision;
-        let tools = self.handler.list_tools(&self.peer).await?;
-        let tools = tools
-            .into_iter()
-            .map(|tool| tool.into_value(revision))
-            .collect();
-        let mut result = Members::new();
-        result.insert("tools".into(), Value::Array(tools));
-        finish(&mut result, &*self.handler, revision, Cache::Private);
-        Ok(result)
-    }
-
-    async fn call(&self, call: ToolCall) -> Result<Members, RpcError> {
-        let revision = self.peer.revision;
-        let outcome = self
-            .handler
-            .call_tool(&self.peer, call, self.cancel.clone())
-            .await?;
-        let Some(mut result) = outcome.into_members(revision) else {
-            return Err(RpcError::internal(format!(
-                "the tool asks for input, which MCP {revision} cannot express"
-            )));
-        };
-        finish(&mut result, &*self.handler, revision, Cache::Unsaid);
-        Ok(result)
-    }
 }
