@@ -27,6 +27,7 @@ const MAX_PAGES: usize = 100;
 const MAX_TOOLS: usize = 2_000;
 /// The longest cursor, in bytes.
 const CURSOR_BYTES: usize = 8 << 10;
+
 /// How to find out which revision a plugin speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Negotiation {
