@@ -56,11 +56,16 @@ impl Libraries {
     ) -> Result<(), RuntimeError> {
         needs.run(path, why);
         if let Some(loader) = elf.interpreter.clone() {
-            if !loader.is_file() {
+            // The file says where its loader is, and a plugin may have written the file: only what is
+            // itself such a program is believed, never any other file of the host.
+            let fits = loader.is_absolute()
+                && Elf::read(&loader)
+                    .is_ok_and(|found| found.is_some_and(|found| found.matches(&elf)));
+            if !fits {
                 return Err(RuntimeError::Program {
                     path: path.to_owned(),
                     why: format!(
-                        "its loader `{}` does not exist on this machine; it was built for another system",
+                        "its loader `{}` is not one on this machine; it was built for another system",
                         loader.display()
                     ),
                 });
@@ -171,7 +176,7 @@ impl Libraries {
             elf.matches(&object.elf).then_some(elf)
         };
         if name.contains('/') {
-            let path = PathBuf::from(name);
+            let path = Some(PathBuf::from(name)).filter(|path| path.is_absolute())?;
             return fits(&path).map(|elf| (path, elf, false));
         }
         let runpath = expand(&object.elf.runpath, &object.path);
@@ -265,6 +270,33 @@ mod tests {
             expand(&dirs, Path::new("/opt/x/bin/p")),
             [PathBuf::from("/opt/x/lib"), PathBuf::from("/opt/x/bin")]
         );
+    }
+
+    #[test]
+    fn l22_a_program_cannot_name_a_file_of_the_host_as_its_loader() {
+        let sh = Path::new("/bin/sh");
+        let loader = Elf::read(sh).unwrap().unwrap().interpreter.unwrap();
+        let loader = loader.to_str().unwrap().as_bytes();
+        let mut bytes = std::fs::read(sh).unwrap();
+        let at = bytes
+            .windows(loader.len())
+            .position(|window| window == loader)
+            .unwrap();
+        let mut other = b"/etc/passwd".to_vec();
+        other.resize(loader.len(), 0);
+        bytes[at..at + loader.len()].copy_from_slice(&other);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server");
+        std::fs::write(&path, bytes).unwrap();
+        let elf = Elf::read(&path).unwrap().unwrap();
+        assert_eq!(elf.interpreter.as_deref(), Some(Path::new("/etc/passwd")));
+        let mut needs = Needs::default();
+        let libraries = Libraries::of_this_machine();
+        let error = libraries
+            .add_program(&mut needs, &path, elf, "x")
+            .unwrap_err();
+        assert!(error.to_string().contains("/etc/passwd"), "{error}");
+        assert!(!needs.has_run(Path::new("/etc/passwd")));
     }
 
     #[test]

@@ -12,9 +12,6 @@ use crate::lookup;
 use crate::settings::Settings;
 use crate::{git, node, python, tree};
 
-/// Linux itself follows at most this many interpreters of interpreters.
-const MAX_DEPTH: usize = 4;
-
 /// What to start: a binary with its arguments. `#!` lines are taken apart here, so that nothing but
 /// the binary itself has to be executable behind the wall.
 #[derive(Debug)]
@@ -48,24 +45,19 @@ impl<'a> Resolver<'a> {
         program: &Path,
         args: Vec<String>,
     ) -> Result<Start, RuntimeError> {
-        self.at_depth(program, args, 0)
+        self.at_depth(program, args, false)
     }
 
     fn at_depth(
         &mut self,
         program: &Path,
         args: Vec<String>,
-        depth: usize,
+        interprets: bool,
     ) -> Result<Start, RuntimeError> {
         let bad = |why: &str| RuntimeError::Program {
             path: program.to_owned(),
             why: why.to_owned(),
         };
-        if depth > MAX_DEPTH {
-            return Err(bad(
-                "its interpreter is a script whose interpreter is a script, and so on",
-            ));
-        }
         if let Some(elf) = Elf::read(program)? {
             return self.binary(program, elf, args);
         }
@@ -75,7 +67,18 @@ impl<'a> Resolver<'a> {
             ));
         };
         if let Some(real) = ask::behind_shim(program, self.settings)? {
-            return self.at_depth(&real, args, depth + 1);
+            return self.at_depth(&real, args, true);
+        }
+        if program.parent().is_some_and(|dir| dir.ends_with("shims")) {
+            return Err(bad(
+                "it is a version manager's stand-in for another program; hint: name that program itself (such as `pyenv which NAME` tells it)",
+            ));
+        }
+        // A plugin's script says what interprets it. A script of the host is not shown to it for that.
+        if interprets {
+            return Err(bad(
+                "it is to interpret a script, but is itself a script and no program",
+            ));
         }
         let (interpreter, mut words) = self.interpreter(program, &interpreter, argument)?;
         let script = program.canonicalize().map_err(io("resolve", program))?;
@@ -85,7 +88,7 @@ impl<'a> Resolver<'a> {
         }
         words.push(text(&script)?);
         words.extend(args);
-        self.at_depth(&interpreter, words, depth + 1)
+        self.at_depth(&interpreter, words, true)
     }
 
     /// The interpreter of a script as a file, with the arguments that the `#!` line gives it.
@@ -243,7 +246,7 @@ impl Role {
     }
 }
 
-/// A path as an argument.
+/// A path as an argument. Paths that are not UTF-8 are refused.
 pub(crate) fn text(path: &Path) -> Result<String, RuntimeError> {
     path.to_str()
         .map(str::to_owned)
@@ -251,4 +254,62 @@ pub(crate) fn text(path: &Path) -> Result<String, RuntimeError> {
             path: path.to_owned(),
             why: "its path is not UTF-8".to_owned(),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn l22_a_script_cannot_have_a_script_of_the_host_shown_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        };
+        let secret = script("deploy", "#!/bin/sh\nTOKEN=canary\n");
+        let server = script("server", &format!("#!{}\n", secret.display()));
+        let settings = Settings::new(dir.path().join("cache"));
+        let mut resolver = Resolver::new(&settings);
+        assert!(resolver.start(&server, Vec::new()).is_err());
+        let (closure, _) = resolver.needs.finish();
+        assert!(
+            !closure.read.contains(&secret) && !closure.run.contains(&secret),
+            "{closure:?}"
+        );
+        assert!(
+            Resolver::new(&settings).start(&secret, Vec::new()).is_ok(),
+            "named by a person"
+        );
+    }
+
+    #[test]
+    fn a_stand_in_is_told_from_a_program() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("shims")).unwrap();
+        let shim = dir.path().join("shims/server");
+        std::fs::write(&shim, "#!/bin/sh\nexec manager server\n").unwrap();
+        let settings = Settings::new("/x");
+        let error = Resolver::new(&settings)
+            .start(&shim, Vec::new())
+            .unwrap_err();
+        assert!(error.to_string().contains("pyenv which"), "{error}");
+    }
+
+    #[test]
+    fn env_may_only_name_a_program() {
+        let settings = Settings::new("/x");
+        let resolver = Resolver::new(&settings);
+        let with = |line: &str| {
+            resolver.interpreter(Path::new("/s"), "/usr/bin/env", Some(line.to_owned()))
+        };
+        assert_eq!(with("-S sh -e -u").unwrap().1, ["-e", "-u"]);
+        assert!(with("sh").unwrap().0.ends_with("sh"));
+        for line in ["A=1 sh", "-i sh", "", "-S", "/bin/sh", "-u HOME sh"] {
+            assert!(with(line).is_err(), "{line}");
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! Running the machine's own tools (npm, pip, an interpreter) during preparation: cleaned
-//! environment, no input, bounded time and output, the whole process group ended afterwards.
+//! environment, no input, bounded time and output; past a bound the whole process group is ended.
 
 use std::ffi::OsString;
 use std::fs::File;
