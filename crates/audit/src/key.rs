@@ -1,13 +1,13 @@
 //! The log's key files.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 
 use bailiwick_tlog::{SigningKey, VerifierKey};
 
 use crate::error::AuditError;
-use crate::layout::{Folders, read_text_if_there, replace, sync_folder};
+use crate::layout::{Folders, private, read_text_if_there, replace, sync_folder};
 
 /// Name of the signing key's file in the log's folder, unless [`crate::Options::key_file`] says otherwise.
 pub const SIGNING_KEY_FILE: &str = "signing.key";
@@ -99,7 +99,9 @@ fn create(file: &Path) -> Result<SigningKey, AuditError> {
     getrandom::fill(&mut id).map_err(|error| bad(format!("no randomness: {error}")))?;
     let name = format!("bailiwick.local/{:016x}", u64::from_be_bytes(id));
     let key = SigningKey::from_seed(&name, &seed).map_err(|error| bad(error.to_string()))?;
-    let mut handle = create_private(file).map_err(AuditError::io("create", file))?;
+    let mut handle = private(OpenOptions::new().write(true).create_new(true))
+        .open(file)
+        .map_err(AuditError::io("create", file))?;
     handle
         .write_all(format!("{}\n", key.to_secret_text()).as_bytes())
         .map_err(AuditError::io("write", file))?;
@@ -108,14 +110,6 @@ fn create(file: &Path) -> Result<SigningKey, AuditError> {
         sync_folder(folder)?;
     }
     Ok(key)
-}
-
-fn create_private(file: &Path) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)
 }
 
 fn write_verifier(dir: &Path, key: &VerifierKey) -> Result<(), AuditError> {

@@ -58,8 +58,29 @@ pub(crate) fn tile_path(kind: TileKind, index: u64, width: usize) -> Result<Tile
 
 /// Every file below `tile/` whose path is a tile's.
 pub(crate) fn tiles_on_disk(dir: &Path) -> Result<Vec<TilePath>, AuditError> {
+    let files = files_below(&dir.join(TILE_DIR))?;
+    let names = files
+        .iter()
+        .filter_map(|path| path.strip_prefix(dir).ok()?.to_str());
+    Ok(names.filter_map(|name| name.parse().ok()).collect())
+}
+
+/// Removes what a crash left of files that were being written ([`replace`]).
+pub(crate) fn remove_unfinished(dir: &Path) -> Result<(), AuditError> {
+    let unfinished = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "tmp");
+    for path in files_below(&dir.join(TILE_DIR))?
+        .into_iter()
+        .filter(unfinished)
+    {
+        fs::remove_file(&path).map_err(AuditError::io("remove", &path))?;
+    }
+    Ok(())
+}
+
+/// Every file in a folder and in those below it; none when there is no such folder.
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>, AuditError> {
     let mut found = Vec::new();
-    let mut folders = vec![dir.join(TILE_DIR)];
+    let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let listing = match fs::read_dir(&folder) {
             Ok(listing) => listing,
@@ -68,13 +89,8 @@ pub(crate) fn tiles_on_disk(dir: &Path) -> Result<Vec<TilePath>, AuditError> {
         };
         for item in listing {
             let item = item.map_err(AuditError::io("list", &folder))?;
-            let path = item.path();
-            if item.file_type().is_ok_and(|kind| kind.is_dir()) {
-                folders.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(dir).ok().and_then(Path::to_str);
-            found.extend(name.and_then(|name| name.parse::<TilePath>().ok()));
+            let is_folder = item.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder { &mut folders } else { &mut found }.push(item.path());
         }
     }
     Ok(found)
@@ -120,7 +136,9 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], folders: &mut Folders) -> Resul
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     let temporary = PathBuf::from(name);
-    let mut file = File::create(&temporary).map_err(AuditError::io("create", &temporary))?;
+    let create =
+        private(OpenOptions::new().write(true).create(true).truncate(true)).open(&temporary);
+    let mut file = create.map_err(AuditError::io("create", &temporary))?;
     file.write_all(bytes)
         .map_err(AuditError::io("write", &temporary))?;
     file.sync_data()
@@ -128,11 +146,16 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], folders: &mut Folders) -> Resul
     fs::rename(&temporary, path).map_err(AuditError::io("replace", path))
 }
 
+/// New files are their owner's alone: entries name files, hosts and people.
+pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
 /// Opens a journal segment for appending, new or old.
 pub(crate) fn open_segment(path: &Path) -> Result<File, AuditError> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
+    private(OpenOptions::new().create(true).append(true))
         .open(path)
         .map_err(AuditError::io("open", path))
 }

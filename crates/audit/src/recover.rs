@@ -16,7 +16,7 @@ use crate::journal::{Record, Records, put_entry, seals_after_damage};
 use crate::key;
 use crate::layout::{
     CHECKPOINT_FILE, Folders, JOURNAL_DIR, LOCK_FILE, TILE_DIR, open_segment, read_text_if_there,
-    replace, segment_path, segments,
+    remove_unfinished, replace, segment_path, segments,
 };
 use crate::log::{Bundle, State};
 use crate::publish::{Edge, publish_checkpoint};
@@ -35,6 +35,7 @@ pub(crate) struct Opened {
 pub(crate) fn open(dir: &Path, key_file: &Path) -> Result<Opened, AuditError> {
     create_private_folder(dir)?;
     let lock = lock(dir)?;
+    remove_unfinished(dir)?;
     let note = read_text_if_there(&dir.join(CHECKPOINT_FILE))?;
     let empty = note.is_none() && segments(dir)?.is_empty() && !dir.join(TILE_DIR).exists();
     let key = key::load_or_create(dir, key_file, empty)?;

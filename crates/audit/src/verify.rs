@@ -162,9 +162,7 @@ fn end(tile: &TilePath) -> u64 {
         .index()
         .saturating_mul(TILE_WIDTH)
         .saturating_add(u64::from(tile.width()));
-    hashes
-        .checked_mul(1_u64.checked_shl(8 * level).unwrap_or(u64::MAX))
-        .unwrap_or(u64::MAX)
+    hashes.saturating_mul(1_u64.checked_shl(8 * level).unwrap_or(u64::MAX))
 }
 
 fn check_known(known: &Checkpoint, checkpoint: &Checkpoint, tail: &Tail<'_>) -> Result<(), Report> {

@@ -1,10 +1,6 @@
 //! What is left after a crash, a full disk, or someone at the journal.
 
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "test helpers stop the test"
-)]
+#![expect(clippy::expect_used, reason = "test helpers stop the test")]
 
 use std::collections::hash_map::RandomState;
 use std::fs;
@@ -419,4 +415,21 @@ fn a_full_disk_stops_the_log() {
         dir.path().display()
     );
     fills_up(&["unshare", "-rm", "sh", "-c", &mount, "sh"], dir.path());
+}
+
+#[test]
+fn files_that_a_crash_left_half_written_are_removed() {
+    let dir = tempfile::tempdir().expect("folder");
+    let log = Log::open(dir.path(), Options::default()).expect("opens");
+    log.append(&Subject::default(), &event("x"))
+        .expect("appends");
+    log.close().expect("closes");
+    drop(log);
+    let left = dir.path().join("tile/entries/000.p/2.tmp");
+    fs::write(&left, b"half").expect("writes");
+    let key = read_verifier_key(dir.path()).expect("key");
+    verify(dir.path(), &key, None).expect("they are not the log");
+    Log::open(dir.path(), Options::default()).expect("opens");
+    assert!(!left.exists());
+    verify(dir.path(), &key, None).expect("holds");
 }

@@ -36,6 +36,27 @@ fn a_new_key_is_its_owners_alone() {
 }
 
 #[test]
+fn every_file_of_a_log_is_its_owners_alone() {
+    let dir = made();
+    let log = open(dir.path()).expect("opens");
+    log.append(&Subject::default(), &Event::GateStop { reason: "x".into() })
+        .expect("appends");
+    log.close().expect("closes");
+    for file in [
+        "checkpoint",
+        "journal/000000000000",
+        "tile/entries/000.p/1",
+        SIGNING_KEY_FILE,
+    ] {
+        let mode = fs::metadata(dir.path().join(file))
+            .expect(file)
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o077, 0, "{file}");
+    }
+}
+
+#[test]
 fn a_key_that_others_reach_is_refused() {
     let dir = made();
     let key = dir.path().join(SIGNING_KEY_FILE);

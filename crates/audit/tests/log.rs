@@ -126,6 +126,28 @@ fn l31_every_durable_entry_is_sealed_before_the_call_returns() {
 }
 
 #[test]
+fn l31_an_ordinary_entry_is_signed_and_published_without_being_asked_for() {
+    let dir = tempfile::tempdir().expect("folder");
+    let log = open(dir.path());
+    for size in [1, 2, 300] {
+        while log.size() < size {
+            log.append(&Subject::default(), &event("x"))
+                .expect("appends");
+        }
+        // The window is 100 ms; a busy machine may take longer, but never for ever.
+        let tries = (0..6000).take_while(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            checkpoint(dir.path()).size < size
+        });
+        assert!(
+            tries.count() < 6000,
+            "entry {} was never published",
+            size - 1
+        );
+    }
+}
+
+#[test]
 fn threads_share_the_log_and_every_entry_has_its_own_index() {
     let dir = tempfile::tempdir().expect("folder");
     let log = open(dir.path());
