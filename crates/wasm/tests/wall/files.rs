@@ -499,3 +499,35 @@ async fn a_written_file_has_a_largest_size() {
         Ok(Value::Null)
     );
 }
+
+#[tokio::test]
+async fn l15_a_link_into_a_hole_changes_nothing_there() {
+    let ground = Ground::new();
+    symlink("hr", ground.path("docs/people")).unwrap();
+    let attacks = [
+        ("remove", json!({"dir": 0, "path": "people/pay"})),
+        ("mkdir", json!({"dir": 0, "path": "people/new"})),
+        (
+            "symlink",
+            json!({"dir": 0, "target": "a.txt", "path": "people/link"}),
+        ),
+        (
+            "rename",
+            json!({"dir": 0, "old": "a.txt", "new-dir": 0, "new": "people/a.txt"}),
+        ),
+    ];
+    let holed = ground.load(&[
+        "read_files:@/docs/",
+        "write_files:@/docs/ except @/docs/hr/",
+    ]);
+    for (verb, arguments) in &attacks {
+        let outcome = tool(&holed, verb, arguments.clone()).await;
+        assert_eq!(outcome, Err(NOT_PERMITTED), "{verb}");
+    }
+    assert_eq!(fs::read_dir(ground.path("docs/hr")).unwrap().count(), 1);
+    let whole = ground.load(&["read_files:@/docs/", "write_files:@/docs/"]);
+    for (verb, arguments) in attacks {
+        let outcome = tool(&whole, verb, arguments).await;
+        assert_eq!(outcome, Ok(Value::Null), "the attack is real: {verb}");
+    }
+}
