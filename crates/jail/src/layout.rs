@@ -130,6 +130,9 @@ impl Draft {
                 path.display()
             )));
         }
+        if let Some(why) = kernel_tree(&found.real) {
+            return Err(PathFault(why));
+        }
         for (link, target) in links {
             self.nodes.entry(link).or_insert(Node::Link(target));
         }
@@ -269,6 +272,22 @@ fn meets(path: &Path) -> PathFault {
     PathFault(format!(
         "`{}` would be writable and executable: move what is run out of what is written",
         path.display()
+    ))
+}
+
+/// Trees of the kernel: what is in them is no data, and some of it reaches other processes.
+const KERNEL_TREES: [&str; 3] = ["/proc", "/sys", "/dev"];
+
+/// Why `path` is never shown, if it is one of those that are not.
+pub(crate) fn kernel_tree(path: &Path) -> Option<String> {
+    if path == Path::new("/") {
+        return Some(
+            "`/` holds the machine's own interfaces: name the folders themselves".to_owned(),
+        );
+    }
+    let tree = KERNEL_TREES.iter().find(|tree| path.starts_with(tree))?;
+    Some(format!(
+        "`{tree}` is the kernel's interface, not data, and is never shown"
     ))
 }
 

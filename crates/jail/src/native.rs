@@ -1,5 +1,6 @@
 //! The native wall itself: what it takes from the machine, and how it starts a program.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,12 +15,12 @@ use crate::child::{
     Failure, Make, NODEV, NOEXEC, NOSUID, PathRule, Place, Plan, RDONLY, Step, Strings, What,
 };
 use crate::jailed::Jailed;
-use crate::layout::{Access, Layout, Node, plan};
+use crate::layout::{Access, Layout, Node, base_only, plan};
 use crate::paths::What as Found;
-use crate::spawn::{Pipes, Stdio, c_string, relative, start};
+use crate::spawn::{PROGRAM_STEP, Pipes, Stdio, c_string, relative, start};
 use crate::{landlock, report, seccomp, sys};
 
-/// The native wall on this machine. Cheap to clone; make it with [`Native::probe`].
+/// The native wall on this machine. Make it once with [`Native::probe`], which starts a process; copy it freely.
 #[derive(Debug, Clone, Copy)]
 pub struct Native {
     abi: u32,
@@ -65,10 +66,23 @@ impl Native {
                 ));
             }
         };
-        let native = Self {
-            abi,
-            bounds_pids: kernel_is_at_least(6, 14),
-        };
+        // Where `/proc/sys` is read-only (containers), the bound on processes is RLIMIT_NPROC alone.
+        for bounds_pids in [kernel_is_at_least(6, 14), false] {
+            let native = Self { abi, bounds_pids };
+            match native.try_empty() {
+                Err(WallError::Build { what, .. })
+                    if bounds_pids && what == Step::PidMax.text() => {}
+                Err(WallError::Build { what, why }) => {
+                    return Err(unsupported(format!("{what}: {why}")));
+                }
+                other => return other.map(|()| native),
+            }
+        }
+        Err(unsupported("the number of processes cannot be bounded"))
+    }
+
+    /// Builds the wall and runs init alone, which ends at once because there is nothing to exec.
+    fn try_empty(&self) -> Result<(), WallError> {
         let nothing = Program {
             program: PathBuf::new(),
             args: Vec::new(),
@@ -76,32 +90,14 @@ impl Native {
             cwd: "/".into(),
             closure: bailiwick_wall::Closure::default(),
         };
-        match native.try_empty(&nothing) {
-            Err(WallError::Build { what, why }) => Err(unsupported(format!("{what}: {why}"))),
-            other => other.map(|()| native),
-        }
-    }
-
-    /// Builds the wall and runs init alone, which ends at once because there is nothing to exec.
-    fn try_empty(&self, nothing: &Program) -> Result<(), WallError> {
-        static STANDS: OnceLock<()> = OnceLock::new();
-        if STANDS.get().is_some() {
-            return Ok(());
-        }
-        let mut empty = crate::layout::base_only(
-            base::inner_id(geteuid().as_raw()),
-            base::inner_id(getegid().as_raw()),
-        )
-        .map_err(|fault| unsupported(fault.0))?;
-        empty.rules.sort_by(|a, b| a.path.cmp(&b.path));
+        let inner = |id: u32| base::inner_id(id);
+        let empty = base_only(inner(geteuid().as_raw()), inner(getegid().as_raw()))
+            .map_err(|fault| unsupported(fault.0))?;
         let pipes = Pipes::new(Stdio::Piped).map_err(|error| pipes_failed(&error))?;
-        let plan = self.prepare(nothing, &empty, &Limits::default(), &pipes)?;
+        let plan = self.prepare(&nothing, &empty, &Limits::default(), &pipes)?;
         match start(&plan, pipes, |failure| describe(failure, &empty)) {
             // The exec of the empty path must fail, and only that.
-            Err(WallError::Build { what, .. }) if what == crate::spawn::PROGRAM_STEP => {
-                let _ = STANDS.set(());
-                Ok(())
-            }
+            Err(WallError::Build { what, .. }) if what == PROGRAM_STEP => Ok(()),
             Err(other) => Err(other),
             Ok(_) => Err(unsupported("an empty program was started")),
         }
@@ -256,19 +252,11 @@ fn resource_limits(limits: &Limits) -> Vec<(u32, u64)> {
 }
 
 fn makes(layout: &Layout) -> Result<Vec<Make>, WallError> {
+    let mounts = layout.nodes.iter().filter(|(_, node)| node.is_mount());
+    let mounts: BTreeMap<&Path, &Node> = mounts.map(|(at, node)| (at.as_path(), node)).collect();
     let inside_bind = |path: &Path| {
-        let around = |above: &Path| {
-            layout
-                .nodes
-                .iter()
-                .find(|(at, _)| at == above)
-                .map(|(_, node)| node)
-        };
-        let mount = path
-            .ancestors()
-            .skip(1)
-            .find_map(|above| around(above).filter(|node| node.is_mount()));
-        matches!(mount, Some(Node::Bind { .. }))
+        let around = path.ancestors().skip(1).find_map(|above| mounts.get(above));
+        matches!(around, Some(Node::Bind { .. }))
     };
     let place = |path: &Path, folder: bool| match (inside_bind(path), folder) {
         (true, _) => Place::Exists,

@@ -7,14 +7,11 @@ use bailiwick_wall::{HeldAtom, Hold, Report};
 
 use crate::base;
 use crate::holes::carve;
-use crate::layout::{check_scope, hole_paths};
+use crate::layout::{check_scope, hole_paths, kernel_tree};
 use crate::paths::{PathFault, What, follow};
 
 /// The wall's name.
 pub(crate) const NAME: &str = "native";
-
-/// Trees of the kernel: what is in them is no data, and some of it reaches other processes.
-const KERNEL_TREES: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 /// What becomes of every atom of `grant`.
 pub(crate) fn report(grant: &Grant) -> Report {
@@ -75,13 +72,8 @@ fn hold(atom: &Granted, grant: &Grant) -> Hold {
 
 fn files(atom: &Granted, scope: &PathScope, grant: &Grant) -> Hold {
     let path = Path::new(scope.path().as_str());
-    if path == Path::new("/") {
-        return not("`/` holds the machine's own interfaces: name the folders themselves");
-    }
-    if let Some(tree) = KERNEL_TREES.iter().find(|tree| path.starts_with(tree)) {
-        return not(format!(
-            "`{tree}` is the kernel's interface, not data, and is never shown"
-        ));
+    if let Some(why) = kernel_tree(path) {
+        return not(why);
     }
     let write = atom.capability().kind() == Kind::WriteFiles;
     if write

@@ -167,3 +167,23 @@ fn sockets_and_devices_are_no_files() {
     let _listener = std::os::unix::net::UnixListener::bind(world.path("sock")).unwrap();
     assert!(world.plan(&[], &["read_files:sock"]).is_err());
 }
+
+#[test]
+fn l18_no_runtime_may_be_the_whole_machine() {
+    for part in ["/", "/proc", "/sys/kernel"] {
+        let program = Program {
+            program: "/bin/true".into(),
+            args: vec![],
+            env: vec![],
+            cwd: "/".into(),
+            closure: Closure {
+                read: vec![part.into()],
+                run: vec![],
+            },
+        };
+        assert!(
+            plan(&program, &Grant::default(), 1000, 1000).is_err(),
+            "{part}"
+        );
+    }
+}

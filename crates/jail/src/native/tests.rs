@@ -102,8 +102,7 @@ fn l14_a_path_that_went_away_is_noticed() {
 }
 
 #[test]
-fn a_failed_start_leaves_no_descriptor_behind() {
-    // Only the count of this thread's own work: other tests open and close descriptors meanwhile.
+fn handed_descriptors_lie_above_those_that_they_become() {
     let pipes = Pipes::new(Stdio::Piped).unwrap();
     let (stdio, report, life) = pipes.numbers();
     let numbers: Vec<i32> = stdio.into_iter().chain([report, life]).collect();

@@ -187,3 +187,45 @@ fn explain_names_what_is_shown_held_and_refused() {
         );
     }
 }
+
+/// The plugin's own `/tmp` is mounted first, and what is granted under the host's `/tmp` inside it.
+#[test]
+fn what_is_granted_under_tmp_is_there_and_nothing_else_of_it() {
+    let dir = tempfile::tempdir_in("/tmp").unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    for folder in ["in", "out", "secret"] {
+        std::fs::create_dir(root.join(folder)).unwrap();
+    }
+    std::fs::write(root.join("in/data"), "granted").unwrap();
+    let root = root.display();
+    let asked = grant(&[
+        &format!("read_files:{root}/in/"),
+        &format!("read_files:{root}/out/"),
+        &format!("write_files:{root}/out/"),
+    ]);
+    let script = format!(
+        "cat {root}/in/data; echo made > {root}/out/new; cat {root}/out/new; ls {root}; echo x > /tmp/own; rm {root}/in/data 2>/dev/null || echo kept"
+    );
+    let sh = Program {
+        args: vec!["-c".into(), script.into()],
+        ..program("/bin/sh".as_ref())
+    };
+    let seen = output(&sh, &asked);
+    assert_eq!(seen, "grantedmade\nin\nout\nkept\n");
+    assert_eq!(
+        std::fs::read_to_string(dir.path().join("out/new")).unwrap(),
+        "made\n"
+    );
+    assert!(!std::path::Path::new("/tmp/own").exists());
+}
+
+#[test]
+fn l20_arguments_and_environment_arrive_exactly() {
+    let mut env = with("env", &[]);
+    env.env = vec![("ONLY".into(), "this one".into())];
+    assert_eq!(output(&env, &grant(&[])), "ONLY=this one\n");
+    assert_eq!(
+        output(&with("printf", &["%s|", "a b", "", "*"]), &grant(&[])),
+        "a b||*|"
+    );
+}
