@@ -109,6 +109,7 @@ fn the_whole_network_is_granted_only_where_every_point_of_it_is_permitted() {
     for but in [
         r#"resource in Host::"a.org""#,
         r#"resource in Domain::"a.org""#,
+        r#"resource in Domain::"org" && !(resource in Host::"org")"#,
         r#"resource in Network::"10.0.0.0/8""#,
         r#"resource in Url::"https://*.a.org/x/""#,
         r#"resource.port == Port::"22""#,

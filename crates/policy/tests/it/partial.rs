@@ -310,3 +310,14 @@ fn the_root_is_as_unscoped_as_the_bare_kind() {
     }
     assert_eq!(granted(&pdp, "read_files:/a/"), ["read_files:/a/"]);
 }
+
+#[test]
+fn a_permit_for_the_whole_kind_alone_permits_no_point_of_it() {
+    let pdp = load(
+        r#"permit (principal, action == Action::"read_files", resource) when { context.unscoped };"#,
+    )
+    .unwrap();
+    for asked in ["read_files", "read_files:/", "read_files:/a"] {
+        assert_eq!(decide(&pdp, asked).outcome, Outcome::Deny, "{asked}");
+    }
+}
