@@ -16,11 +16,12 @@ use crate::journal::{Record, Records, put_entry, seals_after_damage};
 use crate::key;
 use crate::layout::{
     CHECKPOINT_FILE, Folders, JOURNAL_DIR, LOCK_FILE, TILE_DIR, open_segment, read_text_if_there,
-    remove_unfinished, replace, segment_path, segments,
+    remove_unfinished, replace, segment_path, segments, tiles_on_disk,
 };
 use crate::log::{Bundle, State};
 use crate::publish::{Edge, publish_checkpoint};
 use crate::store::{read_entries, read_hashes};
+use crate::verify::{beyond, put_back};
 
 /// A log, ready to be continued.
 pub(crate) struct Opened {
@@ -48,6 +49,13 @@ pub(crate) fn open(dir: &Path, key_file: &Path) -> Result<Opened, AuditError> {
         None if empty => first_checkpoint(dir, &key)?,
         None => return Err(AuditError::damaged(dir, "its checkpoint is missing")),
     };
+    let on_disk = tiles_on_disk(dir)?;
+    if let Some(why) = put_back(dir, &checkpoint, &on_disk) {
+        return Err(AuditError::damaged(
+            dir,
+            format!("its checkpoint was put back: {why}"),
+        ));
+    }
     let (edges, range) = published_edges(dir, &checkpoint)?;
     let bundle = published_bundle(dir, checkpoint.size)?;
     let mut replay = Replay {
@@ -62,6 +70,9 @@ pub(crate) fn open(dir: &Path, key_file: &Path) -> Result<Opened, AuditError> {
         cut: None,
     };
     replay.run()?;
+    if let Some(why) = beyond(replay.range.size(), &on_disk) {
+        return Err(AuditError::damaged(dir, why));
+    }
     let recovery = replay.recovery();
     let Replay {
         range,

@@ -7,7 +7,7 @@ use bailiwick_tlog::{
     VerifierKey,
 };
 
-use crate::layout::{CHECKPOINT_FILE, read_text_if_there, tiles_on_disk};
+use crate::layout::{CHECKPOINT_FILE, read_text_if_there, segment_path, tiles_on_disk};
 use crate::leaves::Leaves;
 use crate::report::{Report, Tampering, Verified};
 use crate::tail::Tail;
@@ -78,30 +78,21 @@ fn attempt(
             error.to_string(),
         )
     })?;
-    let rolled_back = superseded(&checkpoint, &on_disk);
-    let leaves =
-        Leaves::read(dir, &checkpoint, known.map(|known| known.size)).map_err(|report| {
-            // What is missing because the checkpoint is older than the tiles is not the finding: the checkpoint is.
-            rolled_back.clone().unwrap_or(report)
-        })?;
+    if let Some(detail) = put_back(dir, &checkpoint, &on_disk) {
+        return Err(Report::of(
+            Some(checkpoint.size),
+            CHECKPOINT_FILE,
+            Tampering::RolledBack,
+            detail,
+        ));
+    }
+    let leaves = Leaves::read(dir, &checkpoint, known.map(|known| known.size))?;
     let mut tail = Tail::new(dir, key, &checkpoint, leaves, known.map(|known| known.size));
     tail.read()?;
-    if let Some(report) = rolled_back.filter(|_| !exact_tiles_there(&checkpoint, &on_disk)) {
-        return Err(report);
-    }
-    let beyond = on_disk
-        .iter()
-        .map(|tile| (end(tile), tile))
-        .max()
-        .filter(|(end, _)| *end > tail.size());
-    if let Some((end, tile)) = beyond {
-        let detail = format!(
-            "it signs {} entries, and there is a file for {end}",
-            checkpoint.size
-        );
+    if let Some(detail) = beyond(tail.size(), &on_disk) {
         return Err(Report::of(
             Some(tail.size()),
-            &tile.to_string(),
+            CHECKPOINT_FILE,
             Tampering::RolledBack,
             detail,
         ));
@@ -120,22 +111,30 @@ fn attempt(
     })
 }
 
-/// Says so when there is a wider partial tile than the checkpoint's own at its right edge. Tiles are removed only after
-/// a newer checkpoint is in place, so with the narrower one gone the checkpoint is an old one put back.
-fn superseded(checkpoint: &Checkpoint, on_disk: &[TilePath]) -> Option<Report> {
-    if exact_tiles_there(checkpoint, on_disk) {
-        return None;
-    }
-    let newer = on_disk.iter().find(|tile| end(tile) > checkpoint.size)?;
-    let detail = format!(
+/// Says so when the checkpoint is an old one put back. Partial tiles and journal segments are removed only after a newer
+/// checkpoint is in place: they are gone, and what took their place is there.
+pub(crate) fn put_back(
+    dir: &Path,
+    checkpoint: &Checkpoint,
+    on_disk: &[TilePath],
+) -> Option<String> {
+    let partial_gone = !exact_tiles_there(checkpoint, on_disk);
+    let newer = on_disk.iter().find(|tile| {
+        let segment_gone = || tile.is_full() && !segment_path(dir, tile.index()).exists();
+        end(tile) > checkpoint.size
+            && (partial_gone || (tile.kind() == TileKind::Entries && segment_gone()))
+    })?;
+    Some(format!(
         "it signs {} entries, and {newer} is of a later one",
         checkpoint.size
-    );
-    Some(Report::of(
-        Some(checkpoint.size),
-        CHECKPOINT_FILE,
-        Tampering::RolledBack,
-        detail,
+    ))
+}
+
+/// Says so when there are tiles of more entries than the log has: they are written only from what the journal holds.
+pub(crate) fn beyond(size: u64, on_disk: &[TilePath]) -> Option<String> {
+    let tile = on_disk.iter().find(|tile| end(tile) > size)?;
+    Some(format!(
+        "there are {size} entries, and {tile} is of a longer log"
     ))
 }
 

@@ -398,6 +398,37 @@ fn t28_checkpoint_put_back() {
 }
 
 #[test]
+fn t33_checkpoint_put_back_across_bundles_and_nobody_signs_on() {
+    for (old, new, with_journal) in [
+        (300, 600, false),
+        (300, 600, true),
+        (256, 600, false),
+        (256, 600, true),
+        (10, 20, false),
+        (0, 5, false),
+    ] {
+        let case = Case::of(old);
+        let note = fs::read(case.path("checkpoint")).expect("note");
+        let log = open(case.dir.path());
+        for index in old..new {
+            log.append(&bailiwick_audit::Subject::default(), &event(index))
+                .expect("appends");
+        }
+        drop(log);
+        fs::write(case.path("checkpoint"), &note).expect("writes");
+        if !with_journal {
+            fs::remove_dir_all(case.path("journal")).expect("removes");
+        }
+        case.finds(Some(old as u64), Tampering::RolledBack);
+        let error = Log::open(case.dir.path(), Options::default()).expect_err("refused");
+        assert!(
+            matches!(error, bailiwick_audit::AuditError::Damaged { .. }),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn t29_whole_log_put_back_is_found_with_a_kept_checkpoint() {
     let (case, _, old) = grown();
     let note = fs::read_to_string(case.path("checkpoint")).expect("note");
