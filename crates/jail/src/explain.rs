@@ -20,7 +20,7 @@ pub(crate) fn explain(
         "privileges: no capabilities, no_new_privs, no set-id files made or honoured".to_owned(),
         "environment: only what is named; descriptors: only stdin, stdout, stderr".to_owned(),
         format!("private and empty: {}, {}", base::TMP, base::HOME),
-        "limits: rlimits, each per process (no cgroup yet), so memory is not bounded for the whole plugin".to_owned(),
+        "limits: rlimits, each per process (no cgroup yet), so neither shared memory nor the whole plugin's is bounded".to_owned(),
     ];
     if bounds_pids {
         lines.push("processes: bounded for the whole plugin by pid_max of its pid namespace (to within 300)".to_owned());

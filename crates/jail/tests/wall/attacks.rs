@@ -63,6 +63,9 @@ attacks! {
     run_from_memory: attack("memfd-run /usr/bin/true");
     run_by_descriptor: attack("execveat /usr/bin/true");
     leave_a_set_id_program: attack("create-set-id @/write/suid");
+    l18_the_pipe_that_ends_everything_with_the_host: blocked("append /proc/1/fd/4");
+    l18_memory_of_init: blocked("read /proc/1/environ");
+    l18_own_memory_by_file: attack("append /proc/self/mem");
     type_into_the_terminal: attack("type-into-terminal");
 }
 

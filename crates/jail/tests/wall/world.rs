@@ -114,7 +114,8 @@ impl World {
         }
     }
 
-    fn blocked(&self, attack: &str) {
+    /// Fails inside; for attacks on what exists only there.
+    pub(crate) fn blocked(&self, attack: &str) {
         let inside = self.inside(attack, &self.grant());
         assert_eq!(
             inside.status.code(),
