@@ -19,11 +19,15 @@ impl CompactRange {
         for (level, edge) in edges.iter().enumerate().rev() {
             let mut rest = edge.as_slice();
             while let Some(width) = rest.len().checked_ilog2() {
-                let Some((subtree, right)) = rest.split_at_checked(1 << width) else { break };
+                let Some((subtree, right)) = rest.split_at_checked(1 << width) else {
+                    break;
+                };
                 range.roots.push(tree_root(subtree));
                 rest = right;
             }
-            let leaves = u64::try_from(edge.len()).unwrap_or(0).checked_shl(8 * u32::try_from(level).unwrap_or(64));
+            let leaves = u64::try_from(edge.len())
+                .unwrap_or(0)
+                .checked_shl(8 * u32::try_from(level).unwrap_or(64));
             range.size = range.size.saturating_add(leaves.unwrap_or(0));
         }
         range

@@ -1,5 +1,9 @@
 //! Roots and proofs against RFC 6962's definition and the vectors that Certificate Transparency publishes.
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "test helpers stop the test")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "test helpers stop the test"
+)]
 
 use bailiwick_tlog::{
     CompactRange, Hash, ProofError, TILE_WIDTH, consistency_proof, inclusion_proof, leaf_hash,
