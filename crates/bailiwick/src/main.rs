@@ -1,2 +1,34 @@
-//! The `bailiwick` command.
-fn main() {}
+//! The `bailiwick` command: a capability gate for AI-agent plugins.
+
+mod assemble;
+mod audit;
+mod check;
+mod cli;
+mod config;
+mod demo;
+mod exec;
+mod home;
+mod person;
+mod report;
+mod serve;
+mod walls;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = cli.config.as_deref();
+    let outcome = match &cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::DemoPlugin => demo::plugin(),
+        Command::Serve(args) => serve::run(args, config).map(|()| ExitCode::SUCCESS),
+        Command::Exec(args) => exec::run(args, config),
+        Command::Check(args) => check::run(args, config),
+        Command::Audit(args) => audit::run(args),
+    };
+    outcome.unwrap_or_else(|error| report::failed(&error))
+}

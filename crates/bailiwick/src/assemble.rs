@@ -1,0 +1,175 @@
+//! Wires everything by hand: the only place that knows every part.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bailiwick_audit::{AuditError, Log, Options, SystemClock, sha256_hex};
+use bailiwick_capability::{AbsPath, Capability, Granted, PathScope};
+use bailiwick_gate::record::Recorder;
+use bailiwick_gate::resolve::{SearchPath, resolve};
+use bailiwick_gate::world::{Builder, Progress};
+use bailiwick_gate::{Host, Judge};
+use bailiwick_jail::Native;
+use bailiwick_policy::{Classification, Pdp, User};
+use bailiwick_runtime::Settings;
+use bailiwick_wasm::Wasm;
+
+use crate::config::{AuditMode, Config};
+use crate::home::{Home, MAX_LOGS};
+use crate::person::Person;
+use crate::walls::{NativeBuilder, WasmBuilder};
+
+/// How long a session's grants last.
+const TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a command hands in.
+pub(crate) struct Parts<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) home: &'a Home,
+    /// What the person grants by hand.
+    pub(crate) allow: &'a [Capability],
+    pub(crate) progress: Progress,
+}
+
+/// What decides, from parts; it leaves no trace. Gives the policies' digest as well.
+pub(crate) fn judge(parts: &Parts<'_>, cache: Option<PathBuf>) -> anyhow::Result<(Judge, String)> {
+    let config = parts.config;
+    let person = Person::current();
+    let search = search_path();
+    let (pdp, digest) = policies(config, &person, parts.allow, &search)?;
+    let wasm = Wasm::new(cache).map_err(|error| error.to_string());
+    let judge = Judge {
+        pdp,
+        clock: Arc::new(SystemClock),
+        native: native(parts.home),
+        wasm: wasm.map(|wasm| Arc::new(WasmBuilder(Arc::new(wasm))) as Arc<dyn Builder>),
+        user: user(config, &person),
+        environment: config.environment.clone(),
+        labels: config.labels.iter().cloned().collect(),
+        search,
+    };
+    Ok((judge, digest))
+}
+
+/// A host with its own log, from parts.
+pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
+    let Parts {
+        config,
+        home,
+        progress,
+        ..
+    } = parts;
+    home.make()?;
+    let (judge, policy_digest) = judge(parts, Some(home.cache().join("wasm")))?;
+    Ok(Host {
+        judge,
+        keys: home.token_keys()?,
+        recorder: Recorder::new(open_log(home)?, config.audit == AuditMode::Strict),
+        variables: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        progress: progress.clone(),
+        token_seconds: i64::try_from(TOKEN_LIFE.as_secs())?,
+        config_digest: sha256_hex(format!("{config:?}").as_bytes()),
+        policy_digest,
+    })
+}
+
+fn native(home: &Home) -> Result<Arc<dyn Builder>, String> {
+    let jail = Native::probe().map_err(|error| error.to_string())?;
+    let settings = Settings::from_process(home.cache());
+    Ok(Arc::new(NativeBuilder::new(jail, settings)))
+}
+
+/// The policies, the classification, and what the person allows by hand.
+fn policies(
+    config: &Config,
+    person: &Person,
+    allow: &[Capability],
+    search: &SearchPath,
+) -> anyhow::Result<(Pdp, String)> {
+    let sources = config.policy_sources()?;
+    let mut digest = String::new();
+    for source in &sources {
+        digest.push_str(&sha256_hex(source.text.as_bytes()));
+    }
+    let classification = classification(config, person)?;
+    let pdp = Pdp::load(&sources, &classification)?;
+    if allow.is_empty() {
+        return Ok((pdp, sha256_hex(digest.as_bytes())));
+    }
+    let allowed = allow
+        .iter()
+        .map(|capability| {
+            resolve(capability, search)
+                .map(Granted::whole)
+                .map_err(|error| {
+                    anyhow::anyhow!("--allow {capability}: {}; {}", error.message, error.help)
+                })
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let pdp = pdp.with_person_grants(&person.name, &allowed)?;
+    Ok((pdp, sha256_hex(digest.as_bytes())))
+}
+
+/// The person's own entries, over the well-known places of their home.
+fn classification(config: &Config, person: &Person) -> anyhow::Result<Classification> {
+    let entries = config
+        .classification
+        .iter()
+        .map(|(path, label)| (path.as_str(), label.as_str()));
+    let own = Classification::parse(entries)?;
+    let home = person
+        .home
+        .as_ref()
+        .and_then(|home| home.canonicalize().ok());
+    let Some(home) = home.filter(|home| home.parent().is_some()) else {
+        return Ok(own);
+    };
+    let home = AbsPath::exactly(
+        home.to_str()
+            .context("your home folder's name is not UTF-8")?,
+    )?;
+    let named: BTreeSet<&PathScope> = own.entries().map(|(scope, _)| scope).collect();
+    let usual = Classification::for_home(&home)?;
+    let unnamed = usual.entries().filter(|(scope, _)| !named.contains(scope));
+    let unnamed: Vec<_> = unnamed
+        .map(|(scope, label)| (scope.clone(), label.to_owned()))
+        .collect();
+    Ok(own.and(unnamed)?)
+}
+
+fn user(config: &Config, person: &Person) -> User {
+    let facts = config.users.get(&person.name).cloned().unwrap_or_default();
+    User {
+        name: person.name.clone(),
+        roles: facts.roles.into_iter().collect::<BTreeSet<_>>(),
+        department: facts.department,
+    }
+}
+
+/// Where programs are looked for: our own search path, else the usual folders.
+pub(crate) fn search_path() -> SearchPath {
+    let path = std::env::var("PATH").ok().filter(|path| !path.is_empty());
+    SearchPath::new(path.as_deref().unwrap_or("/usr/local/bin:/usr/bin:/bin"))
+}
+
+/// A log has one writer, so gates that run at the same time each take the next free one.
+fn open_log(home: &Home) -> anyhow::Result<Log> {
+    for slot in 0..MAX_LOGS {
+        let options = Options {
+            key_file: Some(home.audit_key(slot)),
+            ..Options::default()
+        };
+        match Log::open(&home.audit(slot), options) {
+            Err(AuditError::Locked { .. }) => {}
+            other => return other.context("nothing runs without its audit log"),
+        }
+    }
+    anyhow::bail!(
+        "{MAX_LOGS} gates run already: stop some, or set BAILIWICK_HOME to another folder"
+    )
+}

@@ -1,0 +1,224 @@
+//! `bailiwick check`: what a plugin asks, what it gets, and why. Nothing of the plugin runs.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use bailiwick_gate::Judge;
+use bailiwick_gate::assess::{Assessment, Row, Standing};
+use bailiwick_gate::discover::discover;
+use bailiwick_gate::world::Source;
+use bailiwick_manifest::Necessity;
+use bailiwick_policy::Agent;
+use bailiwick_wall::Hold;
+use serde_json::{Value, json};
+
+use crate::assemble::{Parts, judge};
+use crate::cli::CheckArgs;
+use crate::config::Config;
+use crate::home::Home;
+use crate::report::{FINE, FOUND, table};
+use crate::serve::configured;
+
+pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let config = Config::find(named)?;
+    let sources = match (&*args.plugins, &config) {
+        ([], None) => anyhow::bail!(
+            "name a plugin, as in `bailiwick check ./my-plugin`, or write a bailiwick.yaml"
+        ),
+        ([], Some(config)) => configured(config)?,
+        (paths, _) => {
+            let found: Vec<Vec<Source>> = paths
+                .iter()
+                .map(|path| discover(path).map_err(crate::report::undiscovered))
+                .collect::<Result<_, _>>()?;
+            found.into_iter().flatten().collect()
+        }
+    };
+    let config = config.unwrap_or_default();
+    let home = Home::locate()?;
+    let parts = Parts {
+        config: &config,
+        home: &home,
+        allow: &args.given.allow,
+        progress: Arc::new(|line| eprintln!("bailiwick: {line}")),
+    };
+    let (judge, _) = judge(&parts, None)?;
+    let agent = Agent {
+        name: "check".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let reports: Vec<(Source, Result<Assessment, String>)> = sources
+        .into_iter()
+        .map(|source| {
+            let assessment = judge.assess("check", &agent, &source);
+            (source, assessment)
+        })
+        .collect();
+    if args.json {
+        let all: Vec<Value> = reports
+            .iter()
+            .map(|(source, report)| as_json(source, report))
+            .collect();
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&json!({ "plugins": all }))?
+        );
+    } else {
+        reports
+            .iter()
+            .for_each(|(source, report)| show(&judge, source, report));
+    }
+    let fine = reports
+        .iter()
+        .all(|(_, report)| report.as_ref().is_ok_and(Assessment::loadable));
+    Ok(ExitCode::from(if fine { FINE } else { FOUND }))
+}
+
+pub(crate) fn show(judge: &Judge, source: &Source, report: &Result<Assessment, String>) {
+    let manifest = &source.manifest;
+    println!(
+        "{} {} ({})",
+        manifest.id(),
+        manifest.version(),
+        manifest.source().name()
+    );
+    let assessment = match report {
+        Ok(assessment) => assessment,
+        Err(why) => return println!("  cannot run here: {why}\n"),
+    };
+    println!("for {} in {}\n", judge.user.name, judge.environment);
+    let mut table = table(["asks", "", "gets", "because", "held by"]);
+    for row in &assessment.rows {
+        table.add_row(cells(row));
+    }
+    println!("{table}");
+    if assessment.loadable() {
+        let whole = assessment
+            .rows
+            .iter()
+            .all(|row| row.standing() == Standing::Granted);
+        println!(
+            "It would be loaded{}.\n",
+            if whole {
+                ""
+            } else {
+                ", reduced to what it gets"
+            }
+        );
+        return;
+    }
+    println!("It would not be loaded:");
+    for line in &assessment.missing {
+        println!("  - {line}");
+    }
+    for row in assessment
+        .rows
+        .iter()
+        .filter(|row| row.necessity == Necessity::Required)
+    {
+        if let Err(error) = &row.resolved {
+            let shown = manifest.diagnostic(row.span, error.message.clone(), error.help.clone());
+            println!(
+                "\n{}",
+                format!("{:?}", miette::Report::new(shown)).trim_end()
+            );
+        }
+    }
+    println!();
+}
+
+fn cells(row: &Row) -> [String; 5] {
+    let gets: Vec<String> = row.granted().map(ToString::to_string).collect();
+    let gets = match row.standing() {
+        Standing::Granted => "✔ all of it".to_owned(),
+        Standing::Partial => format!("◐ {}", gets.join("\n◐ ")),
+        Standing::Asks => "? after a person approves".to_owned(),
+        Standing::Refused => "✘ nothing".to_owned(),
+    };
+    let mut because: Vec<String> = row
+        .decision
+        .iter()
+        .flat_map(|decision| &decision.reasons)
+        .map(|reason| match &reason.text {
+            Some(text) => format!("{}: {text}", reason.policy),
+            None => reason.policy.clone(),
+        })
+        .collect();
+    because.extend(
+        row.resolved
+            .as_ref()
+            .err()
+            .map(|error| format!("{}; {}", error.message, error.help)),
+    );
+    because.dedup();
+    let mut held: Vec<String> = row
+        .held
+        .iter()
+        .map(|held| match &held.hold {
+            Hold::Fully { how } => how.clone(),
+            Hold::Not { why } => format!("✘ {why}"),
+        })
+        .collect();
+    held.dedup();
+    [
+        row.asked.to_string(),
+        necessity(row).to_owned(),
+        gets,
+        because.join("\n"),
+        held.join("\n"),
+    ]
+}
+
+fn necessity(row: &Row) -> &'static str {
+    match row.necessity {
+        Necessity::Required => "required",
+        Necessity::Optional => "optional",
+    }
+}
+
+fn as_json(source: &Source, report: &Result<Assessment, String>) -> Value {
+    let manifest = &source.manifest;
+    let head = json!({
+        "id": manifest.id().to_string(),
+        "version": manifest.version().to_string(),
+        "manifest": manifest.source().name(),
+        "digest": format!("sha256:{}", source.digest_hex()),
+    });
+    let body = match report {
+        Err(why) => json!({ "loadable": false, "missing": [why], "atoms": [] }),
+        Ok(assessment) => json!({
+            "loadable": assessment.loadable(),
+            "missing": assessment.missing,
+            "atoms": assessment.rows.iter().map(atom_json).collect::<Vec<_>>(),
+        }),
+    };
+    merged(head, body)
+}
+
+fn merged(mut head: Value, body: Value) -> Value {
+    if let (Value::Object(head), Value::Object(body)) = (&mut head, body) {
+        head.extend(body);
+    }
+    head
+}
+
+fn atom_json(row: &Row) -> Value {
+    let reasons = row.decision.iter().flat_map(|decision| &decision.reasons);
+    let held = row.held.iter().map(|held| match &held.hold {
+        Hold::Fully { how } => json!({ "atom": held.atom, "held": true, "how": how }),
+        Hold::Not { why } => json!({ "atom": held.atom, "held": false, "why": why }),
+    });
+    json!({
+        "asked": row.asked,
+        "necessity": necessity(row),
+        "resolved": row.resolved.as_ref().ok(),
+        "outcome": row.standing().as_str(),
+        "granted": row.granted().collect::<Vec<_>>(),
+        "policies": reasons
+            .map(|reason| json!({ "id": reason.policy, "effect": reason.effect.as_str(), "reason": reason.text }))
+            .collect::<Vec<_>>(),
+        "enforcement": held.collect::<Vec<_>>(),
+        "shortfall": row.shortfall(),
+    })
+}

@@ -1,0 +1,163 @@
+//! The command line as people see it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use bailiwick_capability::Capability;
+use clap::{Args, Parser, Subcommand};
+
+/// A capability gate for AI-agent plugins.
+#[derive(Debug, Parser)]
+#[command(name = "bailiwick", version, about, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// The configuration; `bailiwick.yaml` found upward from here unless named
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show in under a minute what Bailiwick does, with real plugins and real attacks
+    Demo(DemoArgs),
+    /// Serve MCP on standard input and output, with plugins behind their walls
+    Serve(ServeArgs),
+    /// Run any program inside the wall
+    Exec(ExecArgs),
+    /// Show what a plugin asks, what it gets, and why
+    Check(CheckArgs),
+    /// Read and verify the audit log
+    Audit(AuditArgs),
+    /// The demonstration's own misbehaving MCP server
+    #[command(hide = true)]
+    DemoPlugin,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Print what happened as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a person grants by hand.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Given {
+    /// Grant a capability, such as `read_files:/data/docs/`; every `forbid` still holds
+    #[arg(long = "allow", value_name = "CAPABILITY", value_parser = parse_capability)]
+    pub(crate) allow: Vec<Capability>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) given: Given,
+    /// One plugin's manifest, component or folder, instead of the configured plugins
+    #[arg(long, value_name = "FILE", conflicts_with = "command")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// One MCP server to put the gate in front of; it asks for what `--allow` grants
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    pub(crate) given: Given,
+    /// A manifest whose capabilities are asked for besides
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// Print the wall that would be built, and run nothing
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) given: Given,
+    /// A plugin's folder, manifest or component; the configured plugins unless named
+    #[arg(value_name = "PLUGIN")]
+    pub(crate) plugins: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// The log's folder; all logs under BAILIWICK_HOME unless named
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) log: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: AuditCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check every entry, tile and signature
+    Verify {
+        /// An older checkpoint of this log, which must lie in its past
+        #[arg(long, value_name = "FILE")]
+        since: Option<PathBuf>,
+        /// The verifier key, kept elsewhere; the one beside the log unless named
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+    /// Show the newest entries
+    Tail {
+        /// How many
+        #[arg(short = 'n', long, default_value_t = 20)]
+        lines: u64,
+        /// Go on as entries arrive
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Find entries
+    Query(QueryArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    /// Of this plugin
+    #[arg(long)]
+    pub(crate) plugin: Option<String>,
+    /// Of this user
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// Of this session
+    #[arg(long)]
+    pub(crate) session: Option<String>,
+    /// With this decision: grant, partial, deny or ask
+    #[arg(long)]
+    pub(crate) decision: Option<String>,
+    /// Of this kind, such as `tool_call`
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    /// Not before this time (RFC 3339)
+    #[arg(long)]
+    pub(crate) since: Option<String>,
+    /// Not after this time (RFC 3339)
+    #[arg(long)]
+    pub(crate) until: Option<String>,
+    /// With this text somewhere
+    #[arg(long)]
+    pub(crate) text: Option<String>,
+    /// At most so many
+    #[arg(long)]
+    pub(crate) limit: Option<u64>,
+}
+
+fn parse_capability(text: &str) -> Result<Capability, String> {
+    text.parse()
+        .map_err(|error: bailiwick_capability::CapabilityError| {
+            format!("{}; {}", error.message(), error.help())
+        })
+}

@@ -1,0 +1,188 @@
+//! `bailiwick.yaml`: which plugins, which policies, and the facts that policies may use.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use bailiwick_policy::{Pdp, PolicySource};
+use serde::Deserialize;
+
+pub(crate) const FILE: &str = "bailiwick.yaml";
+/// Larger configurations are refused.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// How soon a tool call must be durable in the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AuditMode {
+    /// Written before it runs, durable within the commit window.
+    #[default]
+    Normal,
+    /// Durable before it runs.
+    Strict,
+}
+
+/// What is known of one user.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UserFacts {
+    pub(crate) roles: Vec<String>,
+    pub(crate) department: Option<String>,
+}
+
+/// The configuration file. Paths in it start at its own folder.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) plugins: Vec<PathBuf>,
+    pub(crate) policies: Vec<PathBuf>,
+    pub(crate) default_policies: bool,
+    pub(crate) environment: String,
+    pub(crate) labels: Vec<String>,
+    pub(crate) classification: BTreeMap<String, String>,
+    pub(crate) users: BTreeMap<String, UserFacts>,
+    pub(crate) audit: AuditMode,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            plugins: Vec::new(),
+            policies: Vec::new(),
+            default_policies: true,
+            environment: "development".to_owned(),
+            labels: Vec::new(),
+            classification: BTreeMap::new(),
+            users: BTreeMap::new(),
+            audit: AuditMode::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The named file, else `bailiwick.yaml` found upward from the working directory, else none.
+    pub(crate) fn find(named: Option<&Path>) -> anyhow::Result<Option<Self>> {
+        if let Some(path) = named {
+            return Self::read(path).map(Some);
+        }
+        let here = std::env::current_dir().context("the working directory is gone")?;
+        let found = here
+            .ancestors()
+            .map(|dir| dir.join(FILE))
+            .find(|path| path.exists());
+        found.map(|path| Self::read(&path)).transpose()
+    }
+
+    /// Reads a file, with its relative paths made absolute.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let shown = path.display();
+        let size = path
+            .metadata()
+            .with_context(|| format!("cannot read `{shown}`"))?
+            .len();
+        if size > MAX_BYTES {
+            bail!("`{shown}` has {size} bytes, over the limit of {MAX_BYTES}");
+        }
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read `{shown}`"))?;
+        let mut config =
+            Self::parse(&text).with_context(|| format!("`{shown}` is not a configuration"))?;
+        let real = path.canonicalize()?;
+        let dir = real.parent().unwrap_or(Path::new("/"));
+        for entry in config.plugins.iter_mut().chain(&mut config.policies) {
+            *entry = dir.join(&*entry);
+        }
+        Ok(config)
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        if text
+            .lines()
+            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+        {
+            return Ok(Self::default());
+        }
+        Ok(serde_saphyr::from_str(text)?)
+    }
+
+    /// The policies: ours unless switched off, then every `*.cedar` of the named files and folders.
+    pub(crate) fn policy_sources(&self) -> anyhow::Result<Vec<PolicySource>> {
+        let mut sources = if self.default_policies {
+            Pdp::default_sources()
+        } else {
+            Vec::new()
+        };
+        for path in &self.policies {
+            for file in cedar_files(path)? {
+                let text = std::fs::read_to_string(&file)
+                    .with_context(|| format!("cannot read the policy `{}`", file.display()))?;
+                sources.push(PolicySource {
+                    name: file.display().to_string(),
+                    text,
+                });
+            }
+        }
+        Ok(sources)
+    }
+}
+
+fn cedar_files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let shown = path.display();
+    let meta = path
+        .metadata()
+        .with_context(|| format!("cannot read the policies `{shown}`"))?;
+    if !meta.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files: Vec<PathBuf> = std::fs::read_dir(path)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "cedar"));
+    files.sort();
+    if files.is_empty() {
+        bail!("`{shown}` holds no `*.cedar` file: add one, or remove the folder from `policies:`");
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_and_duplicate_keys_are_refused() {
+        assert!(Config::parse("pluginz: []").is_err());
+        assert!(Config::parse("plugins: []\nplugins: [a]").is_err());
+        assert!(Config::parse("audit: sometimes").is_err());
+        assert!(Config::parse("users: {a: {role: x}}").is_err());
+    }
+
+    #[test]
+    fn l2_empty_and_absent_mean_nothing_is_loaded() {
+        for text in ["", "# nothing", "plugins: []", "environment: production"] {
+            assert!(Config::parse(text).unwrap().plugins.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_start_at_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(FILE);
+        std::fs::write(&file, "plugins: [a, /b]\naudit: strict").unwrap();
+        let config = Config::read(&file).unwrap();
+        assert_eq!(
+            config.plugins,
+            [
+                dir.path().canonicalize().unwrap().join("a"),
+                PathBuf::from("/b")
+            ]
+        );
+        assert_eq!(config.audit, AuditMode::Strict);
+    }
+
+    #[test]
+    fn an_empty_policy_folder_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(cedar_files(dir.path()).is_err());
+    }
+}

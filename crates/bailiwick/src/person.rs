@@ -1,0 +1,55 @@
+//! The person on whose behalf the gate runs: the operating system's user.
+
+use std::path::PathBuf;
+
+/// The operating system's user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Person {
+    /// The login name, or `uid-1000` where the machine has no name for the number.
+    pub(crate) name: String,
+    /// The home folder, as the user database or `HOME` says.
+    pub(crate) home: Option<PathBuf>,
+}
+
+impl Person {
+    pub(crate) fn current() -> Self {
+        let uid = rustix::process::getuid().as_raw();
+        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let (name, home) = lookup(&passwd, uid).unwrap_or_else(|| (format!("uid-{uid}"), None));
+        let env = std::env::var_os("HOME")
+            .map(PathBuf::from)
+            .filter(|home| home.is_absolute());
+        Self {
+            name,
+            home: env.or(home),
+        }
+    }
+}
+
+fn lookup(passwd: &str, uid: u32) -> Option<(String, Option<PathBuf>)> {
+    passwd.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let [name, _, id, _, _, home, ..] = fields.as_slice() else {
+            return None;
+        };
+        (id.parse() == Ok(uid)).then(|| {
+            let home = PathBuf::from(home);
+            ((*name).to_owned(), home.is_absolute().then_some(home))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_database_is_read_by_number() {
+        let passwd = "root:x:0:0::/root:/bin/sh\nbroken\nann:x:1000:1000:Ann:/home/ann:/bin/sh\n";
+        assert_eq!(
+            lookup(passwd, 1000),
+            Some(("ann".to_owned(), Some("/home/ann".into())))
+        );
+        assert_eq!(lookup(passwd, 7), None);
+    }
+}

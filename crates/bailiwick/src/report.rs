@@ -1,0 +1,81 @@
+//! How results and errors look: standard output is for data, standard error for people.
+
+use std::process::ExitCode;
+
+use bailiwick_gate::discover::DiscoverError;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
+
+/// Everything is fine.
+pub(crate) const FINE: u8 = 0;
+/// Something wrong was found.
+pub(crate) const FOUND: u8 = 1;
+/// Usage or configuration.
+pub(crate) const USAGE: u8 = 2;
+/// The wall could not be built.
+pub(crate) const NO_WALL: u8 = 125;
+/// Refused by policy.
+pub(crate) const REFUSED: u8 = 126;
+
+/// An error that ends the command with a status of its own.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    pub(crate) status: u8,
+    pub(crate) message: String,
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Exit {}
+
+/// An error with a status.
+pub(crate) fn exit(status: u8, message: impl Into<String>) -> anyhow::Error {
+    Exit {
+        status,
+        message: message.into(),
+    }
+    .into()
+}
+
+/// An error that points at its lines.
+pub(crate) fn diagnostic<E>(error: E) -> anyhow::Error
+where
+    E: miette::Diagnostic + Send + Sync + 'static,
+{
+    let shown = format!("{:?}", miette::Report::new(error));
+    exit(USAGE, shown.trim_start().to_owned())
+}
+
+/// What is wrong with a plugin on disk, with its lines where it has some.
+pub(crate) fn undiscovered(error: DiscoverError) -> anyhow::Error {
+    match error {
+        DiscoverError::Manifest(errors) => diagnostic(errors),
+        other => exit(USAGE, other.to_string()),
+    }
+}
+
+/// Prints an error and says which status the command ends with.
+pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
+    let status = error
+        .downcast_ref::<Exit>()
+        .map_or(USAGE, |exit| exit.status);
+    eprintln!("error: {error:#}");
+    ExitCode::from(status)
+}
+
+/// A table as wide as the terminal.
+pub(crate) fn table<const N: usize>(head: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if table.width().is_none() {
+        table.set_width(120);
+    }
+    table.set_header(head);
+    table
+}

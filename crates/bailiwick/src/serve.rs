@@ -1,0 +1,172 @@
+//! `bailiwick serve`: the gate on standard input and output.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use bailiwick_capability::Capability;
+use bailiwick_gate::discover::{discover, source};
+use bailiwick_gate::session::Note;
+use bailiwick_gate::world::Source;
+use bailiwick_gate::{Gate, Session};
+use bailiwick_manifest::Manifest;
+use bailiwick_mcp::{ServerOptions, serve};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::assemble::{Parts, host};
+use crate::cli::ServeArgs;
+use crate::config::Config;
+use crate::home::Home;
+
+pub(crate) fn run(args: &ServeArgs, named: Option<&Path>) -> anyhow::Result<()> {
+    let config = Config::find(named)?;
+    let sources = sources(args, config.as_ref())?;
+    let config = config.unwrap_or_default();
+    let home = Home::locate()?;
+    let parts = Parts {
+        config: &config,
+        home: &home,
+        allow: &args.given.allow,
+        progress: Arc::new(|line| eprintln!("bailiwick: {line}")),
+    };
+    let host = Arc::new(host(&parts)?);
+    // Names stay as an agent knows them where there is nothing to tell apart.
+    let namespaced = args.command.is_empty() && args.manifest.is_none();
+    let gate = Arc::new(Gate::new(host, sources, namespaced, Arc::new(tell)));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(serve_gate(&gate));
+    // A read of standard input cannot be interrupted, so its thread is not waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve_gate(gate: &Arc<Gate>) -> anyhow::Result<()> {
+    gate.begin().await?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let connection = serve(
+        tokio::io::stdin(),
+        tokio::io::stdout(),
+        gate.clone(),
+        ServerOptions::default(),
+    );
+    let reason = tokio::select! {
+        ended = connection => match ended {
+            Ok(()) => "the client closed the connection".to_owned(),
+            Err(error) => format!("the connection failed: {error}"),
+        },
+        _ = terminated.recv() => "terminated".to_owned(),
+        _ = interrupted.recv() => "interrupted".to_owned(),
+        why = gate.fatal() => {
+            // What cannot be recorded must not go on: plugins end with this process.
+            bail!("{why}");
+        }
+    };
+    gate.end(&reason).await?;
+    Ok(())
+}
+
+fn sources(args: &ServeArgs, config: Option<&Config>) -> anyhow::Result<Vec<Source>> {
+    if !args.command.is_empty() {
+        let manifest = synthetic(&args.command, &args.given.allow)?;
+        return Ok(vec![source(manifest, None, None)]);
+    }
+    if let Some(path) = &args.manifest {
+        return discover(path).map_err(crate::report::undiscovered);
+    }
+    let config = config.context(
+        "there is nothing to serve: write a bailiwick.yaml with `plugins:`, or name a server, as in \
+         `bailiwick serve --allow read_files:/data/docs/ -- npx -y @modelcontextprotocol/server-filesystem /data/docs`",
+    )?;
+    configured(config)
+}
+
+/// The plugins that the configuration names.
+pub(crate) fn configured(config: &Config) -> anyhow::Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for path in &config.plugins {
+        sources.extend(discover(path).map_err(crate::report::undiscovered)?);
+    }
+    Ok(sources)
+}
+
+/// The manifest of a bare command: it asks for what the person allows.
+pub(crate) fn synthetic(command: &[String], allow: &[Capability]) -> anyhow::Result<Manifest> {
+    let words = command.iter().filter(|word| !word.starts_with('-'));
+    let telling = words
+        .clone()
+        .nth(1)
+        .filter(|_| is_launcher(command))
+        .or(words.clone().next());
+    let name = telling.map_or("server", |word| word.rsplit('/').next().unwrap_or(word));
+    Manifest::synthetic(id(name).parse()?, command.to_vec(), allow.to_vec())
+        .map_err(crate::report::diagnostic)
+}
+
+fn is_launcher(command: &[String]) -> bool {
+    let name = command
+        .first()
+        .and_then(|word| word.rsplit('/').next())
+        .unwrap_or_default();
+    matches!(name, "npx" | "uvx" | "pipx" | "node" | "python" | "python3")
+}
+
+/// A plugin id from any word: lower-case letters, digits and single hyphens.
+fn id(word: &str) -> String {
+    let stem = word
+        .split(['@', '='])
+        .find(|part| !part.is_empty())
+        .unwrap_or("server");
+    let mut id = String::new();
+    for c in stem.chars().flat_map(char::to_lowercase).take(64) {
+        if c.is_ascii_alphanumeric() {
+            id.push(c);
+        } else if !id.is_empty() && !id.ends_with('-') {
+            id.push('-');
+        }
+    }
+    let id = id.trim_end_matches('-');
+    if id.is_empty() {
+        "server".to_owned()
+    } else {
+        id.to_owned()
+    }
+}
+
+fn tell(session: &Session, notes: &[Note]) {
+    for note in notes {
+        eprintln!("bailiwick: plugin `{}`: {}", note.plugin, note.text);
+    }
+    for plugin in session.plugins() {
+        let id = plugin.admitted.source.manifest.id();
+        let tools = plugin.tools.len();
+        let wall = plugin.admitted.wall();
+        eprintln!("bailiwick: plugin `{id}`: {tools} tools behind the {wall} wall");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_command_gets_a_telling_id() {
+        let of = |line: &str| {
+            let command: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            synthetic(&command, &[]).unwrap().id().to_string()
+        };
+        assert_eq!(
+            of("npx -y @modelcontextprotocol/server-filesystem /data"),
+            "server-filesystem"
+        );
+        assert_eq!(
+            of("uvx mcp-server-git==1.0 --repository x"),
+            "mcp-server-git"
+        );
+        assert_eq!(of("/opt/My_Server"), "my-server");
+        assert_eq!(of("node /srv/index.js"), "index-js");
+        assert_eq!(of("***"), "server");
+    }
+}

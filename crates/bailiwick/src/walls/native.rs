@@ -1,0 +1,339 @@
+//! Unmodified MCP servers behind the native wall.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bailiwick_capability::{Capability, Grant, Kind, ProgramRef, Scope};
+use bailiwick_gate::world::{
+    Builder, CallError, Instance, Launch, Package, Preparation, Progress, Source,
+};
+use bailiwick_jail::{Jailed, Native, Stdio};
+use bailiwick_manifest::Start;
+use bailiwick_mcp::{
+    CallToolResult, Client, ClientOptions, Implementation, McpError, MessageError, Negotiation,
+    Tool, ToolCall,
+};
+use bailiwick_runtime::{Ecosystem, Settings, closure_of, resolve};
+use bailiwick_wall::{Closure, Denied, Limits, Program, Wall, WallError};
+use serde_json::{Map, Value};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+
+/// What is kept of what a plugin wrote last to its standard error.
+const MAX_STDERR: usize = 4 << 10;
+
+/// Prepares and starts native plugins.
+pub(crate) struct NativeBuilder {
+    jail: Native,
+    settings: Settings,
+}
+
+impl NativeBuilder {
+    pub(crate) fn new(jail: Native, settings: Settings) -> Self {
+        Self { jail, settings }
+    }
+
+    fn settings_for(&self, source: &Source, progress: Progress) -> Settings {
+        let mut settings = self.settings.clone();
+        settings.plugin_dir.clone_from(&source.dir);
+        settings.progress = progress;
+        settings
+    }
+}
+
+#[async_trait]
+impl Builder for NativeBuilder {
+    fn wall(&self) -> &dyn Wall {
+        &self.jail
+    }
+
+    async fn prepare(&self, source: &Source, progress: Progress) -> Result<Preparation, WallError> {
+        let Start::Command(command) = source.manifest.runtime().start.clone() else {
+            return Err(WallError::Plugin(
+                "a component is not a native program".to_owned(),
+            ));
+        };
+        let settings = self.settings_for(source, progress);
+        tokio::task::spawn_blocking(move || prepare(&command, &settings))
+            .await
+            .map_err(|error| WallError::Plugin(error.to_string()))?
+    }
+
+    async fn start(&self, launch: Launch) -> Result<Box<dyn Instance>, WallError> {
+        let Some(mut program) = launch.preparation.program.clone() else {
+            return Err(WallError::Plugin("the program was not prepared".to_owned()));
+        };
+        program.env.extend(
+            launch
+                .env
+                .iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
+        let grant = launch.grant().clone();
+        extend_closure(&mut program.closure, &grant, &self.settings)?;
+        let limits = launch.limits.clone();
+        let started = self
+            .connect(&program, &grant, &limits, Negotiation::Auto)
+            .await;
+        let instance = match started {
+            // It ended at a request that older servers do not know: it gets one more chance.
+            Err(Failure::Probe) => {
+                self.connect(&program, &grant, &limits, Negotiation::Legacy)
+                    .await
+            }
+            other => other,
+        };
+        match instance {
+            Ok(instance) => Ok(Box::new(instance)),
+            Err(Failure::Wall(error)) => Err(error),
+            Err(Failure::Probe) => {
+                Err(WallError::Plugin("it ended before it spoke MCP".to_owned()))
+            }
+            Err(Failure::Plugin(why)) => Err(WallError::Plugin(why)),
+        }
+    }
+}
+
+/// Runs off the async threads: it may fetch packages for minutes.
+fn prepare(command: &[String], settings: &Settings) -> Result<Preparation, WallError> {
+    let prepared =
+        resolve(command, settings).map_err(|error| WallError::Plugin(error.to_string()))?;
+    let packages = prepared.packages.into_iter().map(|package| Package {
+        ecosystem: match package.ecosystem {
+            Ecosystem::Npm => "npm".to_owned(),
+            Ecosystem::Pypi => "pypi".to_owned(),
+        },
+        name: package.name,
+        version: package.version,
+        integrity: package.integrity,
+    });
+    Ok(Preparation {
+        packages: packages.collect(),
+        program: Some(prepared.program),
+        explain: prepared.explain,
+    })
+}
+
+/// Programs that were granted need their libraries, too.
+pub(crate) fn extend_closure(
+    closure: &mut Closure,
+    grant: &Grant,
+    settings: &Settings,
+) -> Result<(), WallError> {
+    let programs = grant
+        .of_kind(Kind::ExecuteCode)
+        .chain(grant.of_kind(Kind::ExecuteShell));
+    for path in programs.filter_map(|atom| program_of(atom.capability())) {
+        let (more, _) =
+            closure_of(&path, settings).map_err(|error| WallError::Plugin(error.to_string()))?;
+        closure.read.extend(more.read);
+        closure.run.extend(more.run);
+    }
+    Ok(())
+}
+
+fn program_of(capability: &Capability) -> Option<PathBuf> {
+    match capability.scope() {
+        Scope::Program(scope) => match scope.program() {
+            ProgramRef::Path(path) => Some(PathBuf::from(path.as_str())),
+            ProgramRef::Named(_) => None,
+        },
+        _ => None,
+    }
+}
+
+enum Failure {
+    Wall(WallError),
+    /// It went away at the first message.
+    Probe,
+    Plugin(String),
+}
+
+impl NativeBuilder {
+    async fn connect(
+        &self,
+        program: &Program,
+        grant: &Grant,
+        limits: &Limits,
+        negotiation: Negotiation,
+    ) -> Result<NativeInstance, Failure> {
+        let mut jailed = self
+            .jail
+            .spawn(program, grant, limits, Stdio::Piped)
+            .map_err(Failure::Wall)?;
+        let broken = || Failure::Plugin("its pipes are missing".to_owned());
+        let io = |error: std::io::Error| Failure::Plugin(error.to_string());
+        let stdin = jailed.stdin.take().ok_or_else(broken)?;
+        let stdout = jailed.stdout.take().ok_or_else(broken)?;
+        let stderr = jailed.stderr.take().ok_or_else(broken)?;
+        let writer = pipe::Sender::from_owned_fd(stdin).map_err(io)?;
+        let reader = pipe::Receiver::from_owned_fd(stdout).map_err(io)?;
+        let last_words = Arc::new(Mutex::new(Vec::new()));
+        let errors = pipe::Receiver::from_owned_fd(stderr).map_err(io)?;
+        let listens = grant.of_kind(Kind::WriteToLogs).next().is_some();
+        tokio::spawn(keep_last(errors, last_words.clone(), listens));
+        let options = ClientOptions {
+            info: Implementation::new("bailiwick", env!("CARGO_PKG_VERSION")),
+            negotiation,
+            limits: bailiwick_mcp::Limits {
+                line: limits.output_bytes,
+                ..Default::default()
+            },
+            request_timeout: limits.start,
+            probe_timeout: limits.start.min(ClientOptions::default().probe_timeout),
+            ..ClientOptions::default()
+        };
+        match Client::connect(reader, writer, options).await {
+            Ok(client) => Ok(NativeInstance {
+                client,
+                jailed: Mutex::new(Some(jailed)),
+                last_words,
+                limits: limits.clone(),
+            }),
+            Err(McpError::GoneOnProbe { .. }) => Err(Failure::Probe),
+            Err(error) => {
+                drop(jailed);
+                tokio::task::yield_now().await;
+                Err(Failure::Plugin(with_last_words(
+                    &error.to_string(),
+                    &last_words,
+                )))
+            }
+        }
+    }
+}
+
+async fn keep_last(mut errors: pipe::Receiver, kept: Arc<Mutex<Vec<u8>>>, forward: bool) {
+    let mut chunk = [0u8; 4096];
+    while let Ok(count @ 1..) = errors.read(&mut chunk).await {
+        let new = chunk.get(..count).unwrap_or_default();
+        if forward {
+            eprint!("{}", harmless(new));
+        }
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend_from_slice(new);
+        let excess = kept.len().saturating_sub(MAX_STDERR);
+        kept.drain(..excess);
+    }
+}
+
+/// A plugin's text without what terminals obey.
+fn harmless(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.chars()
+        .map(|c| {
+            if c == '\n' || c == '\t' || !c.is_control() {
+                c
+            } else {
+                '\u{fffd}'
+            }
+        })
+        .collect()
+}
+
+fn with_last_words(why: &str, kept: &Mutex<Vec<u8>>) -> String {
+    let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = harmless(&kept);
+    let last: Vec<&str> = text.trim().lines().rev().take(5).collect();
+    if last.is_empty() {
+        return why.to_owned();
+    }
+    let last: Vec<&str> = last.into_iter().rev().collect();
+    format!("{why}; it last wrote: {}", last.join(" | "))
+}
+
+struct NativeInstance {
+    client: Client,
+    jailed: Mutex<Option<Jailed>>,
+    last_words: Arc<Mutex<Vec<u8>>>,
+    limits: Limits,
+}
+
+#[async_trait]
+impl Instance for NativeInstance {
+    async fn tools(&self) -> Result<Vec<Tool>, CallError> {
+        let list = self
+            .client
+            .list_tools()
+            .await
+            .map_err(|error| self.explain(&error))?;
+        Ok(list.tools)
+    }
+
+    async fn call(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+    ) -> Result<CallToolResult, CallError> {
+        let outcome = self
+            .client
+            .call_tool(ToolCall::new(tool, arguments), self.limits.call)
+            .await;
+        outcome
+            .and_then(|outcome| outcome.complete())
+            .map_err(|error| self.explain(&error))
+    }
+
+    fn denied(&self) -> Vec<Denied> {
+        Vec::new()
+    }
+
+    fn ended(&self) -> Option<String> {
+        let mut jailed = self.jailed.lock().unwrap_or_else(PoisonError::into_inner);
+        match jailed.as_mut().map(Jailed::try_wait) {
+            None => Some("it was stopped".to_owned()),
+            Some(Ok(None)) => None,
+            Some(Ok(Some(status))) => Some(with_last_words(&status.to_string(), &self.last_words)),
+            Some(Err(error)) => Some(error.to_string()),
+        }
+    }
+
+    async fn stop(&self) {
+        self.client.close().await;
+        let jailed = self
+            .jailed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        // Dropping it kills everything inside.
+        drop(jailed);
+    }
+}
+
+impl NativeInstance {
+    fn explain(&self, error: &McpError) -> CallError {
+        let why = error.to_string();
+        match error {
+            McpError::PluginGone { .. } | McpError::GoneOnProbe { .. } | McpError::Io(_) => {
+                CallError::Gone(with_last_words(&why, &self.last_words))
+            }
+            McpError::TimedOut { .. } => CallError::TimedOut(why),
+            McpError::Refused { .. } => CallError::Failed(why),
+            McpError::Unreadable(MessageError::TooLong { .. }) | McpError::TooLarge { .. } => {
+                CallError::TooLarge(why)
+            }
+            McpError::BadAnswer { .. }
+            | McpError::Unreadable(_)
+            | McpError::NoCommonRevision { .. } => CallError::Malformed(why),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_plugin_wrote_is_shown_without_its_escapes() {
+        let kept = Mutex::new(b"one\ntwo\x1b[31m\nthree\n".to_vec());
+        assert_eq!(
+            with_last_words("it ended", &kept),
+            "it ended; it last wrote: one | two\u{fffd}[31m | three"
+        );
+        assert_eq!(
+            with_last_words("it ended", &Mutex::new(Vec::new())),
+            "it ended"
+        );
+    }
+}
