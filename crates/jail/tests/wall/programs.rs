@@ -229,3 +229,17 @@ fn l20_arguments_and_environment_arrive_exactly() {
         "a b||*|"
     );
 }
+
+#[test]
+fn a_shell_runs_only_where_it_was_granted() {
+    let spawn = |asked: &bailiwick_capability::Grant| {
+        let script = "const r=require('child_process').spawnSync('/bin/sh',['-c','echo shell']);\
+            console.log(r.error?r.error.code:r.stdout.toString().trim())";
+        let mut node = with("node", &["-e", script]);
+        // Its own libraries, and no other program.
+        node.closure.run = ["/lib", "/lib64", "/usr/lib"].map(PathBuf::from).into();
+        output(&node, asked).trim().to_owned()
+    };
+    assert_eq!(spawn(&grant(&[])), "ENOENT");
+    assert_eq!(spawn(&grant(&["execute_shell:/bin/sh"])), "shell");
+}
