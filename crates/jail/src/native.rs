@@ -1,6 +1,7 @@
 //! The native wall itself: what it takes from the machine, and how it starts a program.
 
 use std::collections::BTreeMap;
+use std::ffi::{CString, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -160,13 +161,7 @@ impl Native {
         for argument in &program.args {
             argv.push(c_string(argument)?);
         }
-        let mut envp = Vec::with_capacity(program.env.len());
-        for (name, value) in &program.env {
-            let mut text = name.clone();
-            text.push("=");
-            text.push(value);
-            envp.push(c_string(&text)?);
-        }
+        let envp = environment(&program.env)?;
         let rules = layout.rules.iter().map(|rule| {
             Ok(PathRule {
                 path: c_string(rule.path.as_os_str())?,
@@ -209,6 +204,24 @@ impl Native {
             grant,
         )
     }
+}
+
+/// The environment as exec takes it. A name with `=` would arrive as another name.
+fn environment(variables: &[(OsString, OsString)]) -> Result<Vec<CString>, WallError> {
+    let variable = |(name, value): &(OsString, OsString)| {
+        if name.is_empty() || name.as_bytes().contains(&b'=') {
+            let why = format!("`{}` is not a name", name.to_string_lossy().escape_debug());
+            return Err(WallError::Build {
+                what: "preparing the environment".to_owned(),
+                why,
+            });
+        }
+        let mut text = name.clone();
+        text.push("=");
+        text.push(value);
+        c_string(&text)
+    };
+    variables.iter().map(variable).collect()
 }
 
 /// `/tmp` and the home may each take this share of the memory.

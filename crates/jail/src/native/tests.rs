@@ -135,3 +135,12 @@ fn paths_are_hidden_from_neither_errors_nor_terminals() {
     );
     assert!(error.to_string().contains("/a\\u{1b}[31m"), "{error}");
 }
+
+#[test]
+fn l20_a_variable_arrives_under_its_own_name_or_not_at_all() {
+    let of = |name: &str, value: &str| environment(&[(name.into(), value.into())]);
+    assert_eq!(of("A", "b=c").unwrap(), [c"A=b=c".to_owned()]);
+    for (name, value) in [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "x\0y")] {
+        assert!(of(name, value).is_err(), "{name:?}");
+    }
+}
