@@ -1,5 +1,9 @@
 //! The algebra that everything else stands on: order, meet, parse and print.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests fail by panicking"
+)]
 
 use bailiwick_capability::{Capability, Grant, Granted, Kind};
 use proptest::prelude::*;

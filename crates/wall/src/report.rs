@@ -39,7 +39,9 @@ pub struct Report {
 impl Report {
     /// The atoms that this wall cannot hold.
     pub fn refused(&self) -> impl Iterator<Item = &HeldAtom> {
-        self.atoms.iter().filter(|held| matches!(held.hold, Hold::Not { .. }))
+        self.atoms
+            .iter()
+            .filter(|held| matches!(held.hold, Hold::Not { .. }))
     }
 
     /// The grant without what this wall cannot hold.
