@@ -65,9 +65,10 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
             serde_json::to_string_pretty(&json!({ "plugins": all }))?
         );
     } else {
-        reports
-            .iter()
-            .for_each(|(source, report)| show(&judge, source, report));
+        reports.iter().for_each(|(source, report)| {
+            show(&judge, source, report);
+            report.iter().for_each(suggest);
+        });
     }
     let fine = reports
         .iter()
@@ -88,7 +89,7 @@ pub(crate) fn show(judge: &Judge, source: &Source, report: &Result<Assessment, S
         Err(why) => return println!("  cannot run here: {why}\n"),
     };
     println!("for {} in {}\n", judge.user.name, judge.environment);
-    let mut table = table(["asks", "", "gets", "because", "held by"]);
+    let mut table = table(["asks", "gets", "because", "held by"]);
     for row in &assessment.rows {
         table.add_row(cells(row));
     }
@@ -128,11 +129,38 @@ pub(crate) fn show(judge: &Judge, source: &Source, report: &Result<Assessment, S
     println!();
 }
 
-fn cells(row: &Row) -> [String; 5] {
+/// The policies that would permit what none permits, for whoever wants that.
+fn suggest(assessment: &Assessment) {
+    let decisions = assessment
+        .rows
+        .iter()
+        .filter_map(|row| row.decision.as_ref());
+    let reasons = decisions.flat_map(|decision| &decision.reasons);
+    let mut remedies: Vec<&str> = reasons
+        .filter_map(|reason| reason.remedy.as_deref())
+        .collect();
+    remedies.dedup();
+    if remedies.is_empty() {
+        return;
+    }
+    println!(
+        "No policy permits the rest. Whoever wants it adds this, or a part of it, to a policy file:\n"
+    );
+    remedies.iter().for_each(|remedy| println!("    {remedy}"));
+    println!();
+}
+
+fn cells(row: &Row) -> [String; 4] {
     let gets: Vec<String> = row.granted().map(ToString::to_string).collect();
     let gets = match row.standing() {
         Standing::Granted => "✔ all of it".to_owned(),
-        Standing::Partial => format!("◐ {}", gets.join("\n◐ ")),
+        Standing::Partial => format!(
+            "◐ {}",
+            gets.iter()
+                .map(|atom| lined(atom))
+                .collect::<Vec<_>>()
+                .join("\n◐ ")
+        ),
         Standing::Asks => "? after a person approves".to_owned(),
         Standing::Refused => "✘ nothing".to_owned(),
     };
@@ -162,12 +190,16 @@ fn cells(row: &Row) -> [String; 5] {
         .collect();
     held.dedup();
     [
-        row.asked.to_string(),
-        necessity(row).to_owned(),
+        lined(&row.asked.to_string()) + "\n" + necessity(row),
         gets,
         because.join("\n"),
         held.join("\n"),
     ]
+}
+
+/// The kind on a line of its own, so that scopes are not torn apart.
+fn lined(atom: &str) -> String {
+    atom.replacen(':', "\n", 1)
 }
 
 fn necessity(row: &Row) -> &'static str {
@@ -216,7 +248,10 @@ fn atom_json(row: &Row) -> Value {
         "outcome": row.standing().as_str(),
         "granted": row.granted().collect::<Vec<_>>(),
         "policies": reasons
-            .map(|reason| json!({ "id": reason.policy, "effect": reason.effect.as_str(), "reason": reason.text }))
+            .map(|reason| json!({
+                "id": reason.policy, "effect": reason.effect.as_str(), "reason": reason.text,
+                "about": reason.about, "remedy": reason.remedy,
+            }))
             .collect::<Vec<_>>(),
         "enforcement": held.collect::<Vec<_>>(),
         "shortfall": row.shortfall(),

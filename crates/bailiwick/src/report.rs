@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use bailiwick_gate::discover::DiscoverError;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::presets::UTF8_FULL;
 use comfy_table::{ContentArrangement, Table};
 
 /// Everything is fine.
@@ -67,15 +67,23 @@ pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(status)
 }
 
+/// The terminal's width in columns, within what a table can use; 120 where there is no terminal.
+fn width() -> u16 {
+    let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| size.ws_col);
+    if columns == 0 {
+        120
+    } else {
+        columns.clamp(80, 200)
+    }
+}
+
 /// A table as wide as the terminal.
 pub(crate) fn table<const N: usize>(head: [&str; N]) -> Table {
     let mut table = Table::new();
     table
-        .load_style(UTF8_FULL_CONDENSED)
+        .load_style(UTF8_FULL)
         .set_content_arrangement(ContentArrangement::Dynamic);
-    if table.width().is_none() {
-        table.set_width(120);
-    }
+    table.set_width(width());
     table.set_header(head);
     table
 }

@@ -50,6 +50,7 @@ impl Pdp {
                     policy: "evaluation".to_owned(),
                     effect: Effect::Error,
                     text: Some(problem.to_string()),
+                    remedy: None,
                     about,
                 }],
             })
@@ -86,14 +87,17 @@ impl Pdp {
         let entities = with_actions(entities)?;
         let response = Authorizer::new().is_authorized(&request, &phase.policies, &entities);
         let verdict = self.judge(&response);
+        let missing = |effect| effect == Effect::Default;
         let reasons = verdict.causes.into_iter().map(|cause| Reason {
-            text: match cause.effect {
-                Effect::Default => Some(format!(
-                    "no policy permits it; this one would: permit (principal, action == Action::\"call\", resource == {});",
-                    calls_resource(tool)
-                )),
-                _ => cause.text,
+            text: if missing(cause.effect) {
+                Some("no policy permits it".to_owned())
+            } else {
+                cause.text
             },
+            remedy: missing(cause.effect).then(|| {
+                let tool = calls_resource(tool);
+                format!("permit (principal, action == Action::\"call\", resource == {tool});")
+            }),
             policy: cause.policy,
             effect: cause.effect,
             about: tool.to_owned(),

@@ -295,7 +295,16 @@ fn reason(policy: &str, effect: Effect, text: String, about: &Capability) -> Rea
         policy: policy.to_owned(),
         effect,
         text: Some(text),
+        remedy: None,
         about: about.to_string(),
+    }
+}
+
+fn unpermitted(missing: &Capability) -> Reason {
+    let (text, remedy) = person::advice(missing);
+    Reason {
+        remedy,
+        ..reason("default-deny", Effect::Default, text, missing)
     }
 }
 
@@ -332,15 +341,16 @@ impl<'a> Reasons<'a> {
                 if again || (at > 0 && !matters(part, verdict, parts, verdicts)) {
                     continue;
                 }
-                self.found.push(Reason {
-                    policy: cause.policy.clone(),
-                    effect: cause.effect,
-                    text: if missing {
-                        Some(person::advice(part))
-                    } else {
-                        cause.text.clone()
-                    },
-                    about: part.to_string(),
+                self.found.push(if missing {
+                    unpermitted(part)
+                } else {
+                    Reason {
+                        policy: cause.policy.clone(),
+                        effect: cause.effect,
+                        text: cause.text.clone(),
+                        remedy: None,
+                        about: part.to_string(),
+                    }
                 });
             }
         }
@@ -350,9 +360,7 @@ impl<'a> Reasons<'a> {
     pub(crate) fn done(mut self) -> Vec<Reason> {
         self.found.sort_by_key(|r| r.effect);
         if self.found.is_empty() {
-            let text = person::advice(self.asked);
-            self.found
-                .push(reason("default-deny", Effect::Default, text, self.asked));
+            self.found.push(unpermitted(self.asked));
         }
         self.found
     }

@@ -65,8 +65,10 @@ pub struct Reason {
     pub policy: String,
     /// What it did.
     pub effect: Effect,
-    /// Its `@reason`, or what is missing and how to permit it.
+    /// Its `@reason`, or what is missing.
     pub text: Option<String>,
+    /// Where no policy permitted: one that would, ready to be pasted.
+    pub remedy: Option<String>,
     /// The widest part of the request that it determined, such as `read_files:/data/hr/`.
     pub about: String,
 }

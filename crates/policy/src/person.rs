@@ -129,11 +129,11 @@ fn network(net: &NetScope) -> Result<String, Problem> {
     Ok(condition)
 }
 
-/// How to permit what no policy permits.
-pub(crate) fn advice(missing: &Capability) -> String {
+/// What is missing where no policy permits, and the policy that would.
+pub(crate) fn advice(missing: &Capability) -> (String, Option<String>) {
     let granted = Granted::whole(missing.clone());
     match permit("principal", &granted) {
-        Ok(text) => format!("no policy permits `{missing}`; this one would: {text}"),
-        Err(problem) => format!("no policy permits `{missing}`: {}", problem.help),
+        Ok(policy) => ("no policy permits it".to_owned(), Some(policy)),
+        Err(problem) => (format!("no policy permits it: {}", problem.help), None),
     }
 }

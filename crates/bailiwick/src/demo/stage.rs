@@ -1,5 +1,6 @@
 //! The demonstration's stage: files, a key to steal, a server to talk to, and three plugins.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -44,12 +45,14 @@ impl Requests {
 
 impl Stage {
     pub(super) async fn build() -> anyhow::Result<Self> {
-        let name = format!(
-            "bailiwick-demo-{}",
-            &bailiwick_gate::host::session_id()?[..12]
-        );
+        let id = bailiwick_gate::host::session_id()?;
+        let name = format!("bailiwick-demo-{}", id.get(..6).unwrap_or(&id));
         let root = std::env::temp_dir().join(name);
-        std::fs::create_dir(&root).with_context(|| format!("cannot make `{}`", root.display()))?;
+        let mut folder = std::fs::DirBuilder::new();
+        folder
+            .mode(0o700)
+            .create(&root)
+            .with_context(|| format!("cannot make `{}`", root.display()))?;
         let root = root.canonicalize()?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();

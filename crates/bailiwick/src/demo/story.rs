@@ -97,12 +97,12 @@ async fn what_works(teller: &mut Teller, stage: &Stage, agent: &Connection) -> a
             json!({ "text": "one gate, many plugins" }),
             "4",
         ),
+        ("notebook__read-note", json!({ "path": minutes }), "cake"),
         (
-            "notebook__read-note",
-            json!({ "path": "minutes.txt" }),
-            "cake",
+            "courier__fetch",
+            json!({ "method": "GET", "url": url }),
+            "public/hello",
         ),
-        ("courier__fetch", json!({ "url": url }), "public/hello"),
         ("scribe__read_note", json!({ "path": minutes }), "cake"),
     ] {
         let result = agent.call(tool, &arguments).await?;
@@ -177,23 +177,20 @@ async fn wasm_attacks(
     agent: &Connection,
 ) -> anyhow::Result<()> {
     teller.chapter("What the components try: first with everything granted, then with their grant");
-    let key = "../keys/id_ed25519";
+    let key = json!({ "path": stage.text("keys/id_ed25519") });
     let wide = wide_plugin(
         stage,
         "notebook",
         &format!("read_files:{}/", stage.text("")),
     )?;
-    let opened = wide_call(&wide, "read-note", &json!({ "path": "keys/id_ed25519" })).await;
+    let opened = wide_call(&wide, "read-note", &key).await;
     without_wall(
         teller,
         "read a private key",
         opened.contains(super::stage::KEY),
         &opened,
     );
-    let answer = agent
-        .call("notebook__read-note", &json!({ "path": key }))
-        .await?
-        .all_text();
+    let answer = agent.call("notebook__read-note", &key).await?.all_text();
     held(
         teller,
         "read a private key",
@@ -203,13 +200,14 @@ async fn wasm_attacks(
 
     let port = stage.port;
     let url = format!("http://127.0.0.1:{port}/private/salaries");
+    let request = json!({ "method": "GET", "url": url });
     let wide = wide_plugin(
         stage,
         "courier",
         &format!("network_access:http://127.0.0.1:{port}"),
     )?;
     stage.requests.forget();
-    let answer = wide_call(&wide, "fetch", &json!({ "url": url })).await;
+    let answer = wide_call(&wide, "fetch", &request).await;
     without_wall(
         teller,
         "fetch outside the granted path",
@@ -217,10 +215,7 @@ async fn wasm_attacks(
         &answer,
     );
     stage.requests.forget();
-    let answer = agent
-        .call("courier__fetch", &json!({ "url": url }))
-        .await?
-        .all_text();
+    let answer = agent.call("courier__fetch", &request).await?.all_text();
     held(
         teller,
         "fetch outside the granted path",

@@ -158,9 +158,13 @@ impl NativeBuilder {
         limits: &Limits,
         negotiation: Negotiation,
     ) -> Result<NativeInstance, Failure> {
-        let mut jailed = self
-            .jail
-            .spawn(program, grant, limits, Stdio::Piped)
+        let (jail, program, granted, bounds) =
+            (self.jail, program.clone(), grant.clone(), limits.clone());
+        // Building the wall waits for the kernel, some milliseconds.
+        let spawn = move || jail.spawn(&program, &granted, &bounds, Stdio::Piped);
+        let mut jailed = tokio::task::spawn_blocking(spawn)
+            .await
+            .map_err(|error| Failure::Plugin(error.to_string()))?
             .map_err(Failure::Wall)?;
         let broken = || Failure::Plugin("its pipes are missing".to_owned());
         let io = |error: std::io::Error| Failure::Plugin(error.to_string());

@@ -15,8 +15,8 @@ fn l28_a_call_is_denied_unless_a_policy_permits_it() {
     let none = call(&load("").unwrap(), "read", json!({}));
     assert_eq!(none.verdict, CallVerdict::Deny);
     assert_eq!(none.reasons[0].effect, Effect::Default);
-    let advice = none.reasons[0].text.clone().unwrap();
-    let pdp = load(advice.split_once("would: ").unwrap().1).unwrap_or_else(|e| panic!("{e}"));
+    let remedy = none.reasons[0].remedy.clone().unwrap();
+    let pdp = load(&remedy).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(call(&pdp, "read", json!({})).verdict, CallVerdict::Allow);
     assert_eq!(call(&pdp, "write", json!({})).verdict, CallVerdict::Deny);
 }

@@ -59,8 +59,7 @@ fn everything_else_is_denied_with_advice() {
     let decision = decide(&pdp, "read_files:/data/");
     let reason = &decision.reasons[0];
     assert_eq!(reason.effect, Effect::Default);
-    let advice = reason.text.as_deref().unwrap();
-    let policy = advice.split_once("would: ").unwrap().1;
+    let policy = reason.remedy.as_deref().unwrap();
     assert_eq!(
         granted(&load(policy).unwrap(), "read_files:/data/"),
         ["read_files:/data/"]
