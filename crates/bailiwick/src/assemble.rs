@@ -39,7 +39,7 @@ pub(crate) fn judge(parts: &Parts<'_>, cache: Option<PathBuf>) -> anyhow::Result
     let config = parts.config;
     let person = Person::current();
     let search = search_path();
-    let (pdp, digest) = policies(config, &person, parts.allow, &search)?;
+    let (pdp, digest) = policies(parts, &person, &search)?;
     let wasm = Wasm::new(cache).map_err(|error| error.to_string());
     let judge = Judge {
         pdp,
@@ -86,17 +86,21 @@ fn native(home: &Home) -> Result<Arc<dyn Builder>, String> {
 
 /// The policies, the classification, and what the person allows by hand.
 fn policies(
-    config: &Config,
+    parts: &Parts<'_>,
     person: &Person,
-    allow: &[Capability],
     search: &SearchPath,
 ) -> anyhow::Result<(Pdp, String)> {
+    let Parts { config, allow, .. } = parts;
     let sources = config.policy_sources()?;
     let mut digest = String::new();
     for source in &sources {
         digest.push_str(&sha256_hex(source.text.as_bytes()));
     }
-    let classification = classification(config, person)?;
+    let named = classification(config, person)?;
+    let mut ours = ours(parts)?;
+    // A secret place may hold policies; it is then neither read nor written.
+    ours.retain(|(scope, _)| named.entries().all(|other| other != (scope, "secret")));
+    let classification = named.and(ours)?;
     let pdp = Pdp::load(&sources, &classification)?;
     if allow.is_empty() {
         return Ok((pdp, sha256_hex(digest.as_bytes())));
@@ -140,6 +144,30 @@ fn classification(config: &Config, person: &Person) -> anyhow::Result<Classifica
         .map(|(scope, label)| (scope.clone(), label.to_owned()))
         .collect();
     Ok(own.and(unnamed)?)
+}
+
+/// Our own keys and log are nobody's to read, and what steers us nobody's to write, wherever they lie and
+/// whatever a configuration calls them.
+fn ours(parts: &Parts<'_>) -> anyhow::Result<Vec<(PathScope, String)>> {
+    let state = (parts.home.path(), "secret");
+    let steering = parts.config.control_files().map(|path| (path, "control"));
+    std::iter::once(state)
+        .chain(steering)
+        .map(|(path, label)| {
+            // What is not there yet has no links to resolve.
+            let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            let text = real
+                .to_str()
+                .with_context(|| format!("the name of `{}` is not UTF-8", real.display()))?;
+            let place = AbsPath::exactly(text)?;
+            let scope = if real.is_file() {
+                PathScope::File(place)
+            } else {
+                PathScope::Tree(place)
+            };
+            Ok((scope, label.to_owned()))
+        })
+        .collect()
 }
 
 fn user(config: &Config, person: &Person) -> User {

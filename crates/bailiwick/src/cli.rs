@@ -29,9 +29,24 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Read and verify the audit log
     Audit(AuditArgs),
+    /// Put a manifest into a Wasm component, so that one file is the whole plugin
+    Embed(EmbedArgs),
     /// The demonstration's own misbehaving MCP server
     #[command(hide = true)]
     DemoPlugin,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EmbedArgs {
+    /// The component
+    #[arg(value_name = "COMPONENT")]
+    pub(crate) component: PathBuf,
+    /// Its manifest; `runtime` may be left out, or set limits only
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: PathBuf,
+    /// Where the component with its manifest goes; an existing file is not replaced
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -42,6 +42,9 @@ pub(crate) struct Config {
     pub(crate) classification: BTreeMap<String, String>,
     pub(crate) users: BTreeMap<String, UserFacts>,
     pub(crate) audit: AuditMode,
+    /// The file itself.
+    #[serde(skip)]
+    pub(crate) file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -55,6 +58,7 @@ impl Default for Config {
             classification: BTreeMap::new(),
             users: BTreeMap::new(),
             audit: AuditMode::default(),
+            file: None,
         }
     }
 }
@@ -92,6 +96,7 @@ impl Config {
         for entry in config.plugins.iter_mut().chain(&mut config.policies) {
             *entry = dir.join(&*entry);
         }
+        config.file = Some(real);
         Ok(config)
     }
 
@@ -103,6 +108,12 @@ impl Config {
             return Ok(Self::default());
         }
         Ok(serde_saphyr::from_str(text)?)
+    }
+
+    /// What steers the gate: whoever writes there widens the next grant.
+    pub(crate) fn control_files(&self) -> impl Iterator<Item = &Path> {
+        let named = self.plugins.iter().chain(&self.policies);
+        named.chain(&self.file).map(PathBuf::as_path)
     }
 
     /// The policies: ours unless switched off, then every `*.cedar` of the named files and folders.
@@ -178,6 +189,33 @@ mod tests {
             ]
         );
         assert_eq!(config.audit, AuditMode::Strict);
+    }
+
+    #[test]
+    fn the_documented_configuration_has_every_key_and_is_read() {
+        let text = include_str!("../../../docs/configuration.md");
+        let (_, rest) = text.split_once("```yaml\n").unwrap();
+        let (example, _) = rest.split_once("```").unwrap();
+        let config = Config::parse(example).unwrap();
+        let told: Vec<&str> = example
+            .lines()
+            .filter(|line| !line.starts_with([' ', '#']))
+            .filter_map(|line| Some(line.split_once(':')?.0))
+            .collect();
+        let keys =
+            "plugins policies default_policies environment labels classification users audit";
+        assert_eq!(told, keys.split(' ').collect::<Vec<_>>());
+        assert_ne!(config.plugins, Vec::<PathBuf>::new());
+        assert_eq!(config.users["alice"].roles, ["analyst"]);
+    }
+
+    #[test]
+    fn the_documentation_tells_the_truth_about_defaults() {
+        let said = Config::parse(
+            "{plugins: [], policies: [], default_policies: true, environment: development, labels: [],
+              classification: {}, users: {}, audit: normal}",
+        );
+        assert_eq!(said.unwrap(), Config::default());
     }
 
     #[test]

@@ -35,6 +35,11 @@ impl Home {
         Ok(Self(path))
     }
 
+    /// The folder itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// A folder of the caller's.
     pub(crate) fn at(path: PathBuf) -> Self {
         Self(path)

@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod config;
 mod demo;
+mod embed;
 mod exec;
 mod home;
 mod person;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args, config).map(|()| ExitCode::SUCCESS),
         Command::Exec(args) => exec::run(args, config),
         Command::Check(args) => check::run(args, config),
+        Command::Embed(args) => embed::run(args),
         Command::Audit(args) => audit::run(args),
     };
     outcome.unwrap_or_else(|error| report::failed(&error))

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bailiwick_capability::{Capability, Grant, Kind, ProgramRef, Scope};
@@ -19,9 +20,14 @@ use bailiwick_wall::{Closure, Denied, Limits, Program, Wall, WallError};
 use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
+use tokio::time::timeout;
 
 /// What is kept of what a plugin wrote last to its standard error.
 const MAX_STDERR: usize = 4 << 10;
+/// How long a plugin may take to end by itself, first when its input ends and then when it is asked.
+const GRACE: Duration = Duration::from_millis(500);
+/// How often its end is looked for meanwhile.
+const GLANCE: Duration = Duration::from_millis(5);
 
 /// Prepares and starts native plugins.
 pub(crate) struct NativeBuilder {
@@ -293,15 +299,27 @@ impl Instance for NativeInstance {
         }
     }
 
+    /// As MCP has it: its input ends, then it is asked, then it is killed with all that it started.
     async fn stop(&self) {
-        self.client.close().await;
+        // One that does not read its input keeps the line to it busy, and must not keep us.
+        let _ = timeout(GRACE, self.client.close()).await;
         let jailed = self
             .jailed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        let Some(mut jailed) = jailed else { return };
+        if timeout(GRACE, ended(&mut jailed)).await.is_err() && jailed.terminate().is_ok() {
+            let _ = timeout(GRACE, ended(&mut jailed)).await;
+        }
         // Dropping it kills everything inside.
         drop(jailed);
+    }
+}
+
+async fn ended(jailed: &mut Jailed) {
+    while let Ok(None) = jailed.try_wait() {
+        tokio::time::sleep(GLANCE).await;
     }
 }
 
