@@ -141,6 +141,23 @@ fn declared() -> (BTreeSet<String>, BTreeSet<String>) {
     (commands, options)
 }
 
+/// What a line has people type after `program`: in backquotes, after a prompt, or indented as code.
+fn typed<'l>(line: &'l str, program: &'l str) -> impl Iterator<Item = &'l str> {
+    line.match_indices(program).filter_map(move |(at, _)| {
+        let before = &line[..at];
+        let is_code = before.ends_with('`') || before.ends_with("$ ") || before == "    ";
+        let own = line[at + program.len()..].split(['`', '#']).next()?;
+        // `bailiwick manifest 1` is the first line of what is hashed.
+        (is_code && !own.ends_with(" 1")).then(|| own.split(" -- ").next())?
+    })
+}
+
+fn command(own: &str) -> Option<&str> {
+    let word = own.split_whitespace().next()?;
+    word.starts_with(|c: char| c.is_ascii_lowercase())
+        .then_some(word)
+}
+
 #[test]
 fn every_command_and_option_in_the_documents_exists() {
     let (commands, options) = declared();
@@ -153,30 +170,37 @@ fn every_command_and_option_in_the_documents_exists() {
     let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());
     for (path, text) in documents() {
         for (number, line) in (1..).zip(text.lines()) {
-            for rest in line.split("bailiwick ").skip(1) {
-                // Only what is typed: in backquotes, after a prompt, or indented as code.
-                let before = &line[..line.len() - rest.len() - "bailiwick ".len()];
-                let typed = before.ends_with('`') || before.ends_with("$ ") || before == "    ";
-                let Some(command) = rest.split([' ', '`', '"']).next().filter(|_| typed) else {
-                    continue;
-                };
-                let own = rest.split(['`', '#']).next().unwrap_or_default();
-                let own = own.split(" -- ").next().unwrap_or_default();
-                let given = own
-                    .split_whitespace()
-                    .filter_map(|word| word.strip_prefix("--"));
-                let unknown = given.filter(|name| !options.contains(*name));
-                wrong.extend(unknown.map(|name| format!("{}:{number}: --{name}", path.display())));
-                if command.starts_with(|c: char| c.is_ascii_lowercase()) {
-                    seen.insert(command.to_owned());
-                    if !commands.contains(command) {
-                        wrong.push(format!("{}:{number}: {command}", path.display()));
-                    }
-                }
+            for own in typed(line, "bailiwick ") {
+                seen.extend(command(own).map(str::to_owned));
+                let unknown = command(own).filter(|name| !commands.contains(*name));
+                let given = own.split_whitespace();
+                let given = given.filter_map(|word| word.strip_prefix("--"));
+                let unknown = unknown
+                    .into_iter()
+                    .chain(given.filter(|name| !options.contains(*name)));
+                wrong.extend(unknown.map(|name| format!("{}:{number}: {name}", path.display())));
             }
         }
     }
     assert!(seen.len() >= 5, "commands are found at all: {seen:?}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_chore_in_the_documents_exists() {
+    let source = std::fs::read_to_string(repository().join("xtask/src/main.rs")).unwrap();
+    let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());
+    for (path, text) in documents() {
+        for (number, line) in (1..).zip(text.lines()) {
+            for name in typed(line, "cargo xtask ").filter_map(command) {
+                seen.insert(name.to_owned());
+                if !source.contains(&format!("\"{name}\" =>")) {
+                    wrong.push(format!("{}:{number}: {name}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(seen.len() >= 2, "chores are found at all: {seen:?}");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
