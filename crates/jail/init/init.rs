@@ -116,6 +116,7 @@ struct PollFd {
 const SIG_BLOCK: usize = 0;
 const SIG_SETMASK: usize = 2;
 const SIGCHLD: u32 = 17;
+const EINTR: isize = -4;
 
 /// Replaces this process (the fork) by the plugin, or reports why not.
 fn become_plugin(argv: usize, envp: usize, mask: &u64) -> ! {
@@ -171,7 +172,11 @@ extern "C" fn init_main(stack: *const usize) -> ! {
     ];
     loop {
         reap(plugin);
-        call(nr::PPOLL, [polled.as_mut_ptr() as usize, 2, 0, 0, 8, 0]);
+        let ready = call(nr::PPOLL, [polled.as_mut_ptr() as usize, 2, 0, 0, 8, 0]);
+        // Whoever cannot watch the host any more must not outlive it.
+        if ready < 0 && ready != EINTR {
+            exit(71);
+        }
         if polled[1].revents != 0 {
             exit(137);
         }

@@ -10,6 +10,8 @@ use crate::sys::{self, Errno, LandlockAttr};
 /// Everything that the child needs, made beforehand.
 pub(crate) struct Plan {
     pub(crate) stdio: [RawFd; 3],
+    /// Streams to be opened anew, from a device inside.
+    pub(crate) devices: [Option<CString>; 3],
     pub(crate) report: RawFd,
     pub(crate) life: RawFd,
     pub(crate) uid_map: Vec<u8>,
@@ -178,6 +180,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Infallible, Failure> {
     sys::umask(0);
     build_root(plan)?;
     sys::umask(0o022);
+    reopen_devices(plan).at(Step::Stdio)?;
     sys::set_hostname(c"bailiwick").at(Step::Root)?;
     if sys::chdir(&plan.cwd).is_err() {
         sys::chdir(c"/").at(Step::Pivot)?;
@@ -216,6 +219,18 @@ fn hand_over(plan: &Plan) -> Result<(), Failure> {
     sys::dup3(plan.report, REPORT, 0).at(Step::Stdio)?;
     sys::dup3(plan.life, LIFE, 0).at(Step::Stdio)?;
     sys::close_from(LIFE.cast_unsigned() + 1).at(Step::Descriptors)
+}
+
+/// A device of the host could be changed through its descriptor; those inside are on read-only mounts.
+fn reopen_devices(plan: &Plan) -> Result<(), Errno> {
+    for (device, stream) in plan.devices.iter().zip(0..) {
+        let Some(path) = device else { continue };
+        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+        let file = sys::openat(libc::AT_FDCWD, path, flags, 0)?;
+        sys::dup3(file, stream, 0)?;
+        sys::close(file);
+    }
+    Ok(())
 }
 
 fn write_file(path: &CStr, bytes: &[u8]) -> Result<(), Errno> {

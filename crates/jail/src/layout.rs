@@ -10,6 +10,7 @@ use bailiwick_wall::Program;
 use crate::base;
 use crate::holes::carve;
 use crate::landlock::Rights;
+use crate::mounted::kernel_mount;
 use crate::paths::{Located, PathFault, What, follow, locate};
 
 /// Bound on mounts: grants and closures that need more are refused.
@@ -297,6 +298,9 @@ pub(crate) fn kernel_tree(path: &Path) -> Option<String> {
 pub(crate) fn check_scope(scope: &PathScope) -> Result<Located, PathFault> {
     let path = Path::new(scope.path().as_str());
     let found = locate(path)?;
+    if let Some(why) = kernel_mount(path) {
+        return Err(PathFault(why));
+    }
     match (scope, found.kind) {
         (PathScope::File(_), What::File) | (PathScope::Tree(_), What::Folder) => Ok(found),
         (PathScope::File(_), What::Folder) => Err(PathFault(format!(

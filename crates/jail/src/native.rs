@@ -170,6 +170,7 @@ impl Native {
         });
         Ok(Plan {
             stdio,
+            devices: pipes.devices().map_err(|error| pipes_failed(&error))?,
             report,
             life,
             uid_map: id_map(uid),
@@ -310,13 +311,14 @@ fn attributes(access: Access) -> u64 {
         Access::Read => RDONLY | NOSUID | NODEV | NOEXEC,
         Access::Run => RDONLY | NOSUID | NODEV,
         Access::Write => NOSUID | NODEV | NOEXEC,
-        Access::Device => NOSUID | NOEXEC,
+        // A device can be written through a read-only mount; its mode, owner and times cannot.
+        Access::Device => RDONLY | NOSUID | NOEXEC,
     }
 }
 
 fn pipes_failed(error: &io::Error) -> WallError {
     WallError::Build {
-        what: "making pipes".to_owned(),
+        what: "preparing stdin, stdout and stderr".to_owned(),
         why: error.to_string(),
     }
 }

@@ -14,6 +14,7 @@ use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::child::{self, Failure, Plan, Step};
+use crate::inherit;
 use crate::jailed::Jailed;
 use crate::sys;
 
@@ -58,7 +59,10 @@ impl Pipes {
                 )
             }
             Stdio::Inherit => {
-                let own = |fd: BorrowedFd<'_>| fcntl_dupfd_cloexec(fd, FIRST);
+                let own = |fd: BorrowedFd<'_>| {
+                    inherit::check(fd)?;
+                    Ok::<_, io::Error>(fcntl_dupfd_cloexec(fd, FIRST)?)
+                };
                 let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
                 (
                     [
@@ -76,6 +80,16 @@ impl Pipes {
             report: pipe()?,
             life: pipe()?,
         })
+    }
+
+    /// Which of the child's streams are devices that stand inside, by their path there.
+    pub(crate) fn devices(&self) -> io::Result<[Option<CString>; 3]> {
+        let [stdin, stdout, stderr] = &self.child;
+        Ok([
+            inherit::device(stdin)?,
+            inherit::device(stdout)?,
+            inherit::device(stderr)?,
+        ])
     }
 
     /// The descriptors as the plan names them: stdio, report, life.

@@ -77,7 +77,7 @@ fn fail(errno: i32) -> sock_filter {
     )
 }
 
-/// Instructions that return unless the tested argument is one of the test's values.
+/// Instructions that return unless the tested argument is one of the test's values, or none of them.
 fn test(test: &Test, out: &mut Vec<sock_filter>) {
     out.push(op(LOAD, ARGUMENTS + 8 * test.argument, 0, 0));
     if test.mask != u32::MAX {
@@ -85,7 +85,13 @@ fn test(test: &Test, out: &mut Vec<sock_filter>) {
     }
     let values = u8::try_from(test.any.len()).unwrap_or(0);
     for (index, value) in (0u8..values).zip(test.any) {
-        out.push(op(IF_EQUAL, *value, values - index, 0));
+        let left = values - index;
+        out.push(match (test.negated, left) {
+            (false, _) => op(IF_EQUAL, *value, left, 0),
+            // Equal: to the failure, which stands behind the last value; else on, past it.
+            (true, 1) => op(IF_EQUAL, *value, 0, 1),
+            (true, _) => op(IF_EQUAL, *value, left - 1, 0),
+        });
     }
     out.push(fail(libc::EPERM));
 }

@@ -25,12 +25,13 @@ pub(crate) enum Rule {
     Absent,
 }
 
-/// A test of the lower 32 bits of one argument: masked, it must be one of `any`.
+/// A test of the lower 32 bits of one argument: masked, it must be one of `any`, or none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Test {
     pub(crate) argument: u32,
     pub(crate) mask: u32,
     pub(crate) any: &'static [u32],
+    pub(crate) negated: bool,
 }
 
 const ALL: u32 = u32::MAX;
@@ -49,9 +50,26 @@ const SET_ID: u32 = 0o6000;
 
 const fn no_bits(argument: u32, mask: u32) -> Test {
     Test {
-        argument,
         mask,
-        any: &[0],
+        ..one_of(argument, &[0])
+    }
+}
+
+const fn one_of(argument: u32, any: &'static [u32]) -> Test {
+    Test {
+        argument,
+        mask: ALL,
+        any,
+        negated: false,
+    }
+}
+
+/// The process named by this argument is not init. Sharing its user, a plugin could lower init's limits
+/// or its share of the processor until it no longer sees that the host has gone, or cannot end in time.
+const fn not_init(argument: u32) -> Test {
+    Test {
+        negated: true,
+        ..one_of(argument, &[1])
     }
 }
 
@@ -71,6 +89,40 @@ const IOCTLS: &[u32] = &[
     c::FIONBIO as u32,
     c::FIOCLEX as u32,
     c::FIONCLEX as u32,
+];
+
+/// Not `F_SETLEASE`: with no more than a granted file to read, it holds up whoever wants to write it;
+/// not `F_NOTIFY`, which is its older kin.
+const FCNTLS: &[u32] = &[
+    c::F_DUPFD as u32,
+    c::F_GETFD as u32,
+    c::F_SETFD as u32,
+    c::F_GETFL as u32,
+    c::F_SETFL as u32,
+    c::F_GETLK as u32,
+    c::F_SETLK as u32,
+    c::F_SETLKW as u32,
+    c::F_SETOWN as u32,
+    c::F_GETOWN as u32,
+    10, // F_SETSIG
+    11, // F_GETSIG
+    15, // F_SETOWN_EX
+    16, // F_GETOWN_EX
+    c::F_OFD_GETLK as u32,
+    c::F_OFD_SETLK as u32,
+    c::F_OFD_SETLKW as u32,
+    c::F_GETLEASE as u32,
+    1027, // F_DUPFD_QUERY
+    1028, // F_CREATED_QUERY
+    c::F_DUPFD_CLOEXEC as u32,
+    c::F_SETPIPE_SZ as u32,
+    c::F_GETPIPE_SZ as u32,
+    c::F_ADD_SEALS as u32,
+    c::F_GET_SEALS as u32,
+    1035, // F_GET_RW_HINT
+    1036, // F_SET_RW_HINT
+    1037, // F_GET_FILE_RW_HINT
+    1038, // F_SET_FILE_RW_HINT
 ];
 
 /// `prctl` options that only touch the caller's own bookkeeping. Not `PR_SET_MM`, `PR_SET_PTRACER`,
@@ -101,44 +153,18 @@ pub(crate) const JUDGED: &[(c::c_long, Rule)] = &[
     (c::SYS_io_uring_setup, Rule::Absent),
     (c::SYS_io_uring_enter, Rule::Absent),
     (c::SYS_io_uring_register, Rule::Absent),
-    (
-        c::SYS_ioctl,
-        Rule::When(&[Test {
-            argument: 1,
-            mask: ALL,
-            any: IOCTLS,
-        }]),
-    ),
-    (
-        c::SYS_prctl,
-        Rule::When(&[Test {
-            argument: 0,
-            mask: ALL,
-            any: PRCTLS,
-        }]),
-    ),
+    (c::SYS_ioctl, Rule::When(&[one_of(1, IOCTLS)])),
+    (c::SYS_prctl, Rule::When(&[one_of(0, PRCTLS)])),
     // PER_LINUX and the question what it is; no ADDR_NO_RANDOMIZE, no READ_IMPLIES_EXEC, no x32 (L12).
-    (
-        c::SYS_personality,
-        Rule::When(&[Test {
-            argument: 0,
-            mask: ALL,
-            any: &[0, ALL],
-        }]),
-    ),
+    (c::SYS_personality, Rule::When(&[one_of(0, &[0, ALL])])),
     // Connected pairs only. A datagram pair could still be sent to any address (L10).
     (
         c::SYS_socketpair,
         Rule::When(&[
+            one_of(0, &[c::AF_UNIX as u32]),
             Test {
-                argument: 0,
-                mask: ALL,
-                any: &[c::AF_UNIX as u32],
-            },
-            Test {
-                argument: 1,
                 mask: 0xf,
-                any: &[c::SOCK_STREAM as u32, c::SOCK_SEQPACKET as u32],
+                ..one_of(1, &[c::SOCK_STREAM as u32, c::SOCK_SEQPACKET as u32])
             },
         ]),
     ),
@@ -146,10 +172,20 @@ pub(crate) const JUDGED: &[(c::c_long, Rule)] = &[
     (
         c::SYS_memfd_create,
         Rule::When(&[Test {
-            argument: 1,
             mask: 0x8,
-            any: &[0x8],
+            ..one_of(1, &[0x8])
         }]),
+    ),
+    (c::SYS_fcntl, Rule::When(&[one_of(1, FCNTLS)])),
+    (c::SYS_prlimit64, Rule::When(&[not_init(0)])),
+    (c::SYS_sched_setscheduler, Rule::When(&[not_init(0)])),
+    (c::SYS_sched_setparam, Rule::When(&[not_init(0)])),
+    (c::SYS_sched_setattr, Rule::When(&[not_init(0)])),
+    (c::SYS_sched_setaffinity, Rule::When(&[not_init(0)])),
+    // Not by group or user: init is among those.
+    (
+        c::SYS_setpriority,
+        Rule::When(&[one_of(0, &[c::PRIO_PROCESS]), not_init(1)]),
     ),
     (c::SYS_openat, Rule::When(&[no_bits(3, SET_ID)])),
     (c::SYS_fchmod, Rule::When(&[no_bits(1, SET_ID)])),
@@ -176,7 +212,7 @@ pub(crate) const ALLOWED: &[c::c_long] = &[
     c::SYS_faccessat, c::SYS_faccessat2, c::SYS_readlinkat, c::SYS_getdents64, c::SYS_getcwd,
     c::SYS_chdir, c::SYS_fchdir, c::SYS_mkdirat, c::SYS_unlinkat, c::SYS_renameat2, c::SYS_linkat,
     c::SYS_symlinkat, c::SYS_utimensat, c::SYS_truncate, c::SYS_ftruncate, c::SYS_fallocate,
-    c::SYS_fsync, c::SYS_fdatasync, c::SYS_sync_file_range, c::SYS_syncfs, c::SYS_flock, c::SYS_fcntl,
+    c::SYS_fsync, c::SYS_fdatasync, c::SYS_sync_file_range, c::SYS_syncfs, c::SYS_flock,
     c::SYS_dup, c::SYS_dup3, c::SYS_pipe2, c::SYS_umask, c::SYS_fchown, c::SYS_fchownat,
     c::SYS_copy_file_range, c::SYS_sendfile, c::SYS_splice, c::SYS_tee, c::SYS_fadvise64, c::SYS_readahead,
     c::SYS_getxattr, c::SYS_lgetxattr, c::SYS_fgetxattr, c::SYS_listxattr, c::SYS_llistxattr,
@@ -203,10 +239,10 @@ pub(crate) const ALLOWED: &[c::c_long] = &[
     c::SYS_restart_syscall, c::SYS_getpid, c::SYS_getppid, c::SYS_gettid, c::SYS_getpgid, c::SYS_setpgid,
     c::SYS_getsid, c::SYS_setsid, c::SYS_getuid, c::SYS_geteuid, c::SYS_getgid, c::SYS_getegid,
     c::SYS_getresuid, c::SYS_getresgid, c::SYS_getgroups, c::SYS_capget, c::SYS_getpriority,
-    c::SYS_setpriority, c::SYS_prlimit64, c::SYS_getrusage, c::SYS_times, c::SYS_sched_yield,
-    c::SYS_sched_getaffinity, c::SYS_sched_setaffinity, c::SYS_sched_getparam, c::SYS_sched_setparam,
-    c::SYS_sched_getscheduler, c::SYS_sched_setscheduler, c::SYS_sched_get_priority_max,
-    c::SYS_sched_get_priority_min, c::SYS_sched_getattr, c::SYS_sched_setattr, c::SYS_ioprio_get,
+    c::SYS_getrusage, c::SYS_times, c::SYS_sched_yield,
+    c::SYS_sched_getaffinity, c::SYS_sched_getparam,
+    c::SYS_sched_getscheduler, c::SYS_sched_get_priority_max,
+    c::SYS_sched_get_priority_min, c::SYS_sched_getattr, c::SYS_ioprio_get,
     // a plugin may tighten itself further
     c::SYS_landlock_create_ruleset, c::SYS_landlock_add_rule, c::SYS_landlock_restrict_self,
     // clocks, randomness, facts

@@ -45,8 +45,8 @@ fn expected(number: u32, arguments: [u64; 6]) -> u32 {
             Rule::Absent => ENOSYS,
             Rule::When(tests) => {
                 let holds = |t: &Test| {
-                    t.any
-                        .contains(&(arguments[t.argument as usize] as u32 & t.mask))
+                    let value = arguments[t.argument as usize] as u32 & t.mask;
+                    t.any.contains(&value) != t.negated
                 };
                 if tests.iter().all(holds) {
                     ALLOW
@@ -167,6 +167,30 @@ fn upper_bits_do_not_hide_a_terminal_request() {
         EPERM
     );
     assert_eq!(judge(libc::SYS_ioctl, [0, libc::TCGETS, 0, 0, 0, 0]), ALLOW);
+}
+
+#[test]
+fn l11_init_is_out_of_reach_by_number() {
+    for number in [
+        libc::SYS_prlimit64,
+        libc::SYS_sched_setscheduler,
+        libc::SYS_sched_setparam,
+        libc::SYS_sched_setattr,
+        libc::SYS_sched_setaffinity,
+    ] {
+        for one in [1, 1 | 1 << 32] {
+            assert_eq!(judge(number, [one, 0, 0, 0, 0, 0]), EPERM, "{number}");
+        }
+        for other in [0, 2, 1 << 8] {
+            assert_eq!(judge(number, [other, 0, 0, 0, 0, 0]), ALLOW, "{number}");
+        }
+    }
+    let priority = |which, who| judge(libc::SYS_setpriority, [which, who, 19, 0, 0, 0]);
+    assert_eq!(priority(0, 0), ALLOW);
+    assert_eq!(priority(0, 2), ALLOW);
+    assert_eq!(priority(0, 1), EPERM);
+    assert_eq!(priority(1, 0), EPERM, "a process group may hold init");
+    assert_eq!(priority(2, 0), EPERM, "the user is init's too");
 }
 
 #[test]

@@ -66,6 +66,10 @@ attacks! {
     l18_the_pipe_that_ends_everything_with_the_host: blocked("append /proc/1/fd/4");
     l18_memory_of_init: blocked("read /proc/1/environ");
     l18_own_memory_by_file: attack("append /proc/self/mem");
+    // With the modes they have anyway: bare, the machine's own are reached.
+    l16_change_the_mode_of_the_hosts_devices: attack_of_root("chmod /dev/null 666");
+    l11_reach_the_limits_of_init: attack_of_root("limits-of 1");
+    hold_up_whoever_writes_what_is_only_read: attack("lease @/read/data");
     type_into_the_terminal: attack("type-into-terminal");
 }
 

@@ -12,6 +12,7 @@ mod attacks;
 mod life;
 mod probe;
 mod programs;
+mod streams;
 mod world;
 
 /// Not a test of its own: what the attack tests run, bare and inside (see `world::World::attack`).

@@ -12,6 +12,21 @@ use std::process::{Command, Stdio};
 
 use crate::world::BLOCKED;
 
+fn check(result: i64) -> Result<i64> {
+    if result < 0 {
+        Err(Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+macro_rules! sys {
+    ($nr:expr $(, $a:expr)*) => {
+        // SAFETY: a probe in a process of its own; pointers among the arguments are to live values.
+        check(unsafe { libc::syscall($nr $(, $a)*) })
+    };
+}
+
 /// Runs the attack named by the first word, with the other words as its arguments, and ends the process.
 pub(crate) fn main(attack: &str) -> ! {
     let words: Vec<&str> = attack.split(' ').collect();
@@ -40,6 +55,16 @@ fn run(name: &str, a: &[&str]) -> Result<()> {
         "write-and-run" => write_and_run(a[0], a[1]),
         "memfd-run" => memfd_run(a[0]),
         "execveat" => execveat(a[0]),
+        "lease" => lease(a[0]),
+        "chmod-stdin" => sys!(libc::SYS_fchmod, 0, 0o666).map(drop),
+        "chmod-below-stdin" => {
+            let name = std::ffi::CString::new(a[0])?;
+            sys!(libc::SYS_fchmodat, 0, name.as_ptr(), 0o666).map(drop)
+        }
+        "stdin-and-stdout-work" => {
+            std::io::stdout().write_all(b"x")?;
+            std::io::stdin().read_to_end(&mut Vec::new()).map(drop)
+        }
         "tcp" => TcpStream::connect(a[0]).map(drop),
         "udp" => UdpSocket::bind("0.0.0.0:0")?.send_to(b"x", a[0]).map(drop),
         "listen" => std::net::TcpListener::bind("127.0.0.1:0").map(drop),
@@ -57,26 +82,18 @@ fn run(name: &str, a: &[&str]) -> Result<()> {
     }
 }
 
-fn check(result: i64) -> Result<i64> {
-    if result < 0 {
-        Err(Error::last_os_error())
-    } else {
-        Ok(result)
-    }
-}
-
-macro_rules! sys {
-    ($nr:expr $(, $a:expr)*) => {
-        // SAFETY: a probe in a process of its own; pointers among the arguments are to live values.
-        check(unsafe { libc::syscall($nr $(, $a)*) })
-    };
-}
-
 /// Attacks that are one system call.
 fn raw(name: &str, a: &[&str]) -> Result<()> {
     let pid = || a[0].parse::<i32>().unwrap();
     let zero = 0usize;
     match name {
+        "limits-of" => sys!(
+            libc::SYS_prlimit64,
+            pid(),
+            libc::RLIMIT_NOFILE,
+            zero,
+            [0u64; 2].as_mut_ptr()
+        ),
         "signal" => sys!(libc::SYS_kill, pid(), 0),
         "socket" => sys!(libc::SYS_socket, pid(), a[1].parse::<i32>().unwrap(), 0),
         "ptrace" => in_child(|| sys!(libc::SYS_ptrace, libc::PTRACE_TRACEME, zero, zero, zero)),
@@ -281,6 +298,18 @@ fn vm_read(pid: i32, address: usize) -> Result<i64> {
 fn pidfd_getfd(pid: i32) -> Result<i64> {
     let pidfd = sys!(libc::SYS_pidfd_open, pid, 0)?;
     sys!(libc::SYS_pidfd_getfd, pidfd, 0, 0)
+}
+
+/// As long as it is held, opening the file for writing waits (`/proc/sys/fs/lease-break-time`).
+fn lease(path: &str) -> Result<()> {
+    let file = fs::File::open(path)?;
+    sys!(
+        libc::SYS_fcntl,
+        file.as_raw_fd(),
+        libc::F_SETLEASE,
+        libc::F_RDLCK
+    )
+    .map(drop)
 }
 
 fn perf() -> Result<i64> {

@@ -1,0 +1,110 @@
+//! Which of the host's standard streams may be handed to a program as they are.
+//!
+//! A descriptor brings its own powers past every mount and every rule on paths: from an open folder the
+//! files below it can be named, and a socket without a peer can be given any.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, stat};
+use rustix::net::{SocketType, getpeername, sockopt::socket_type};
+
+use crate::base;
+
+/// Refuses what is more than a stream.
+///
+/// # Errors
+/// When the descriptor is a folder, a place rather than an open file, a disk, or a socket that could reach
+/// another than its peer.
+pub(crate) fn check(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let refuse = |what: &str| {
+        Err(io::Error::other(format!(
+            "a standard stream is {what}, which would let the program reach past the wall; \
+             redirect it from or to a file, a pipe or /dev/null"
+        )))
+    };
+    if fcntl_getfl(fd)?.contains(OFlags::PATH) {
+        return refuse("a place and no open file");
+    }
+    match FileType::from_raw_mode(fstat(fd)?.st_mode) {
+        FileType::RegularFile | FileType::Fifo | FileType::CharacterDevice => Ok(()),
+        FileType::Socket => {
+            let streams = matches!(socket_type(fd)?, SocketType::STREAM | SocketType::SEQPACKET);
+            if streams && getpeername(fd).is_ok() {
+                return Ok(());
+            }
+            refuse("a socket that could be sent anywhere")
+        }
+        FileType::Directory => refuse("a folder"),
+        FileType::BlockDevice => refuse("a disk"),
+        // Event and timer descriptors and their like.
+        _ => refuse("no stream"),
+    }
+}
+
+/// The path inside of the device that `fd` is, if it is one that stands there. The program then gets the
+/// one inside: through the host's, its owner could change the mode of the host's own `/dev/null`.
+pub(crate) fn device(fd: impl AsFd) -> io::Result<Option<CString>> {
+    let own = fstat(fd)?;
+    if FileType::from_raw_mode(own.st_mode) != FileType::CharacterDevice {
+        return Ok(None);
+    }
+    for path in base::DEVICES {
+        if stat(path)?.st_rdev == own.st_rdev {
+            return Ok(Some(CString::new(path)?));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::net::{TcpListener, UdpSocket};
+    use std::os::unix::net::{UnixDatagram, UnixStream};
+
+    #[test]
+    fn l20_only_streams_are_handed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = File::create(dir.path().join("f")).unwrap();
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        let (one, _two) = UnixStream::pair().unwrap();
+        let null = File::open("/dev/null").unwrap();
+        for stream in [
+            file.as_fd(),
+            read.as_fd(),
+            write.as_fd(),
+            one.as_fd(),
+            null.as_fd(),
+        ] {
+            check(stream).unwrap();
+        }
+        let folder = File::open(dir.path()).unwrap();
+        let place = rustix::fs::open("/dev/null", OFlags::PATH, rustix::fs::Mode::empty()).unwrap();
+        let (datagram, _other) = UnixDatagram::pair().unwrap();
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        udp.connect(udp.local_addr().unwrap()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let more = [
+            folder.as_fd(),
+            place.as_fd(),
+            datagram.as_fd(),
+            udp.as_fd(),
+            listener.as_fd(),
+        ];
+        for fd in more {
+            let error = check(fd).unwrap_err().to_string();
+            assert!(error.contains("past the wall"), "{error}");
+        }
+    }
+
+    #[test]
+    fn devices_that_stand_inside_are_known() {
+        let path = |path: &str| device(File::open(path).unwrap()).unwrap();
+        assert_eq!(path("/dev/null").as_deref(), Some(c"/dev/null"));
+        assert_eq!(path("/dev/zero").as_deref(), Some(c"/dev/zero"));
+        assert_eq!(path("/etc/passwd"), None);
+    }
+}
