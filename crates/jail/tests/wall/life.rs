@@ -155,8 +155,7 @@ fn the_program_outlives_the_thread_that_started_it() {
 }
 
 /// The host is a process of its own here, killed without any chance to clean up.
-#[test]
-fn the_program_ends_when_the_host_is_killed() {
+fn ends_with_its_host(script: &str) {
     let world = World::new();
     let mut host = std::process::Command::new(world.probe())
         .args([
@@ -165,7 +164,7 @@ fn the_program_ends_when_the_host_is_killed() {
             "--nocapture",
             "--test-threads=1",
         ])
-        .env("BAILIWICK_HOST", "1")
+        .env("BAILIWICK_HOST", script)
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -179,27 +178,30 @@ fn the_program_ends_when_the_host_is_killed() {
     host.kill().unwrap();
     host.wait().unwrap();
     // The program inside holds the pipe, and would for a long time.
-    assert_eq!(
-        stdout
-            .read_to_end(&mut seen)
-            .map(|_| ())
-            .map_err(|e| e.kind()),
-        Ok(())
+    let end = stdout.read_to_end(&mut seen).map(drop);
+    assert_eq!(end.map_err(|error| error.kind()), Ok(()));
+}
+
+#[test]
+fn the_program_ends_when_the_host_is_killed() {
+    ends_with_its_host("echo inside; sleep 1000");
+}
+
+/// Without any descriptor allowed to it, init could no longer poll; an orphan's end wakes it up to that.
+#[test]
+fn l11_a_program_that_works_against_its_init_ends_with_the_host_all_the_same() {
+    ends_with_its_host(
+        "prlimit --pid 1 --nofile=0:0; renice -n 19 -p 1; (sleep 0.1 &); sleep 0.5; echo inside; sleep 1000",
     );
 }
 
-/// Not a test of its own: the host of the test above.
+/// Not a test of its own: the host of the tests above.
 #[test]
 fn host_entry() {
-    if std::env::var_os("BAILIWICK_HOST").is_some() {
+    if let Ok(script) = std::env::var("BAILIWICK_HOST") {
         let mut jailed = Native::probe()
             .unwrap()
-            .spawn(
-                &sh("echo inside; sleep 1000"),
-                &none(),
-                &Limits::default(),
-                Stdio::Inherit,
-            )
+            .spawn(&sh(&script), &none(), &Limits::default(), Stdio::Inherit)
             .unwrap();
         jailed.wait().unwrap();
     }
