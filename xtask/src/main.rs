@@ -1,5 +1,6 @@
 //! The project's own chores. `cargo xtask` alone lists them.
 
+mod bench;
 mod check;
 mod run;
 mod setup;
@@ -14,6 +15,7 @@ cargo xtask COMMAND
   test [ARGS]    setup, then every test of the workspace; ARGS go to the test runner
   fmt            is everything formatted?
   clippy         lints, warnings are errors
+  bench [ARGS]   ratios against baselines of the same run (--quick, --json, --list, names)
   deny           bans, licences and sources of everything that is built (cargo-deny)
 ";
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let done = match command {
         "setup" => setup::install().and_then(setup::Missing::judge),
         "test" => test::run(rest),
+        "bench" => bench::measure(rest),
         "fmt" => check::fmt(),
         "clippy" => check::clippy(rest),
         "deny" => check::deny(),

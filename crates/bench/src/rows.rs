@@ -1,0 +1,106 @@
+//! What is measured, a file each.
+
+mod audit;
+mod call;
+mod decision;
+mod operation;
+mod spawn;
+mod token;
+mod wasm;
+
+use crate::Outcome;
+use crate::sample::{Plan, Row};
+
+/// How much to measure.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    pub(crate) quick: bool,
+}
+
+impl Effort {
+    /// `rounds` samples, each the mean of `batch` runs; a few where it has to be quick.
+    pub(crate) fn plan(self, rounds: usize, batch: u32) -> Plan {
+        if self.quick {
+            return Plan {
+                rounds: rounds.min(20),
+                batch: batch.min(20),
+            };
+        }
+        Plan { rounds, batch }
+    }
+}
+
+/// Rows that are measured together.
+pub(crate) struct Group {
+    pub(crate) name: &'static str,
+    pub(crate) measure: fn(Effort) -> Outcome<Vec<Row>>,
+}
+
+const GROUPS: &[Group] = &[
+    Group {
+        name: "spawn",
+        measure: spawn::measure,
+    },
+    Group {
+        name: "wasm",
+        measure: wasm::measure,
+    },
+    Group {
+        name: "call",
+        measure: call::measure,
+    },
+    Group {
+        name: "call-node",
+        measure: call::measure_node,
+    },
+    Group {
+        name: "operation",
+        measure: operation::measure,
+    },
+    Group {
+        name: "decision-load",
+        measure: decision::measure_load,
+    },
+    Group {
+        name: "decision-call",
+        measure: decision::measure_call,
+    },
+    Group {
+        name: "audit",
+        measure: audit::measure,
+    },
+    Group {
+        name: "token",
+        measure: token::measure,
+    },
+];
+
+/// The groups whose names begin with one of `names`; all where there are none.
+pub(crate) fn choose(names: &[&str]) -> Outcome<Vec<&'static Group>> {
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| !GROUPS.iter().any(|group| group.name.starts_with(**name)))
+    {
+        let known: Vec<&str> = GROUPS.iter().map(|group| group.name).collect();
+        return Err(format!("there is no `{unknown}`; there are {}", known.join(", ")).into());
+    }
+    let chosen =
+        |group: &&Group| names.is_empty() || names.iter().any(|name| group.name.starts_with(name));
+    Ok(GROUPS.iter().filter(chosen).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_chosen_by_the_beginning_of_their_names() {
+        let names = |asked: &[&str]| -> Vec<&str> {
+            choose(asked).unwrap().iter().map(|g| g.name).collect()
+        };
+        assert_eq!(names(&[]).len(), GROUPS.len());
+        assert_eq!(names(&["decision"]), ["decision-load", "decision-call"]);
+        assert_eq!(names(&["token", "spawn"]), ["spawn", "token"]);
+        assert!(choose(&["nothing"]).is_err());
+    }
+}
