@@ -126,24 +126,25 @@ fn classification(config: &Config, person: &Person) -> anyhow::Result<Classifica
         .iter()
         .map(|(path, label)| (path.as_str(), label.as_str()));
     let own = Classification::parse(entries)?;
-    let home = person
-        .home
-        .as_ref()
-        .and_then(|home| home.canonicalize().ok());
-    let Some(home) = home.filter(|home| home.parent().is_some()) else {
-        return Ok(own);
-    };
-    let home = AbsPath::exactly(
-        home.to_str()
-            .context("your home folder's name is not UTF-8")?,
-    )?;
-    let named: BTreeSet<&PathScope> = own.entries().map(|(scope, _)| scope).collect();
-    let usual = Classification::for_home(&home)?;
-    let unnamed = usual.entries().filter(|(scope, _)| !named.contains(scope));
-    let unnamed: Vec<_> = unnamed
-        .map(|(scope, label)| (scope.clone(), label.to_owned()))
-        .collect();
-    Ok(own.and(unnamed)?)
+    let mut whole = own.clone();
+    let real = person
+        .homes
+        .iter()
+        .filter_map(|home| home.canonicalize().ok());
+    for home in real.filter(|home| home.parent().is_some()) {
+        let home = AbsPath::exactly(
+            home.to_str()
+                .context("your home folder's name is not UTF-8")?,
+        )?;
+        let usual = Classification::for_home(&home)?;
+        let named: BTreeSet<&PathScope> = own.entries().map(|(scope, _)| scope).collect();
+        let unnamed = usual.entries().filter(|(scope, _)| !named.contains(scope));
+        let unnamed: Vec<_> = unnamed
+            .map(|(scope, label)| (scope.clone(), label.to_owned()))
+            .collect();
+        whole = whole.and(unnamed)?;
+    }
+    Ok(whole)
 }
 
 /// Our own keys and log are nobody's to read, and what steers us nobody's to write, wherever they lie and
@@ -200,4 +201,25 @@ fn open_log(home: &Home) -> anyhow::Result<Log> {
     anyhow::bail!(
         "{MAX_LOGS} gates run already: stop some, or set BAILIWICK_HOME to another folder"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l14_no_variable_uncovers_the_keys_of_a_home() {
+        let (real, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let homes = [&other, &real].map(|dir| dir.path().canonicalize().unwrap());
+        let person = Person {
+            name: "ann".to_owned(),
+            homes: homes.to_vec(),
+        };
+        let classified = classification(&Config::default(), &person).unwrap();
+        for home in homes {
+            let keys = PathScope::parse(&format!("{}/.ssh/", home.display())).unwrap();
+            let found = classified.entries().find(|(scope, _)| **scope == keys);
+            assert_eq!(found.map(|(_, label)| label), Some("secret"));
+        }
+    }
 }

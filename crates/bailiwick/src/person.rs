@@ -7,8 +7,8 @@ use std::path::PathBuf;
 pub(crate) struct Person {
     /// The login name, or `uid-1000` where the machine has no name for the number.
     pub(crate) name: String,
-    /// The home folder, as the user database or `HOME` says.
-    pub(crate) home: Option<PathBuf>,
+    /// The home folders, as the user database and `HOME` say: both, so that no variable uncovers the other one.
+    pub(crate) homes: Vec<PathBuf>,
 }
 
 impl Person {
@@ -21,7 +21,7 @@ impl Person {
             .filter(|home| home.is_absolute());
         Self {
             name,
-            home: env.or(home),
+            homes: env.into_iter().chain(home).collect(),
         }
     }
 }
