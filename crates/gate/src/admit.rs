@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bailiwick_audit::{Event, Subject};
+use bailiwick_audit::{AuditError, Event, Subject};
 use bailiwick_capability::Grant;
 use bailiwick_manifest::Necessity;
 use bailiwick_policy::Agent;
@@ -22,10 +22,11 @@ pub struct Admitted {
     /// On whose behalf it acts.
     pub subject: Subject,
     token: Token,
+    /// What the token said when it was verified.
+    sealed: Verified,
     builder: Arc<dyn Builder>,
     preparation: Preparation,
     session: String,
-    expires: i64,
 }
 
 /// Why a plugin may not start.
@@ -62,7 +63,9 @@ pub async fn admit(
     let subject = host
         .subject(session, agent)
         .with_plugin(id, source.digest_hex());
-    host.recorder.written(&subject, request(&source)).await?;
+    if let Err(error) = host.recorder.written(&subject, request(&source)).await {
+        return too_large(host, &subject, error).await;
+    }
     let builder = match host.judge.builder(&source) {
         Ok(builder) => builder,
         Err(why) => return refuse(host, &subject, Refused::NoWall(why)).await,
@@ -72,9 +75,10 @@ pub async fn admit(
         Err(why) => return refuse(host, &subject, Refused::NoWall(why)).await,
     };
     let context = host.judge.context(builder.wall().name());
-    host.recorder
-        .durable(&subject, load_decision(&assessment, &context))
-        .await?;
+    let decision = load_decision(&assessment, &context);
+    if let Err(error) = host.recorder.durable(&subject, decision).await {
+        return too_large(host, &subject, error).await;
+    }
     if !assessment.loadable() {
         let missing = assessment.missing.join("\n");
         return refuse(host, &subject, Refused::NotGranted(missing)).await;
@@ -101,21 +105,25 @@ pub async fn admit(
         };
         host.recorder.durable(&subject, event).await?;
     }
-    let session = session.to_owned();
-    let expires = sealed.expires();
     Ok(Ok(Admitted {
         source,
         assessment,
         subject,
         token,
+        sealed,
         builder,
         preparation,
-        session,
-        expires,
+        session: session.to_owned(),
     }))
 }
 
 impl Admitted {
+    /// What is granted, as the token says: arguments are held to what the wall is built from.
+    #[must_use]
+    pub fn grant(&self) -> &Grant {
+        self.sealed.grant()
+    }
+
     /// The grant's seal, for whoever enforces it.
     ///
     /// # Errors
@@ -124,37 +132,40 @@ impl Admitted {
         verified(host, &self.session, &self.source, &self.token)
     }
 
+    /// A world made of exactly what the token grants. Nothing starts in it before [`Admitted::launch`] recorded it.
+    ///
+    /// # Errors
+    /// A token that does not hold.
+    pub fn world(&self, host: &Host) -> Result<Launch, String> {
+        let verified = self.verified(host)?;
+        Ok(Launch::new(
+            &verified,
+            self.source.clone(),
+            self.preparation.clone(),
+            host.variables(&self.source, verified.grant()),
+            limits(&self.source),
+        ))
+    }
+
     /// A world made of exactly what the token grants, recorded before anything starts in it.
     ///
     /// # Errors
     /// Only what stops the gate; a token that does not hold is an `Ok(Err(why))`, and recorded.
     pub async fn launch(&self, host: &Host) -> Result<Result<Launch, String>, GateError> {
-        let verified = match self.verified(host) {
-            Ok(verified) => verified,
-            Err(reason) => {
-                let event = Event::TokenRefused {
-                    id: None,
-                    reason: reason.clone(),
-                };
-                host.recorder.durable(&self.subject, event).await?;
-                return Ok(Err(reason));
-            }
-        };
-        let grant = verified.grant();
-        let event = Event::PluginStart {
-            wall: self.builder.wall().name().to_owned(),
-            grant: lines(grant),
-            tools: Vec::new(),
+        let world = self.world(host);
+        let event = match &world {
+            Ok(launch) => Event::PluginStart {
+                wall: self.wall().to_owned(),
+                grant: lines(launch.grant()),
+                tools: Vec::new(),
+            },
+            Err(reason) => Event::TokenRefused {
+                id: self.sealed.revocation_ids().first().map(hex::encode),
+                reason: reason.clone(),
+            },
         };
         host.recorder.durable(&self.subject, event).await?;
-        let launch = Launch::new(
-            &verified,
-            self.source.clone(),
-            self.preparation.clone(),
-            host.variables(&self.source, grant),
-            limits(&self.source),
-        );
-        Ok(Ok(launch))
+        Ok(world)
     }
 
     /// Starts the plugin.
@@ -183,7 +194,7 @@ impl Admitted {
     /// # Errors
     /// It ended; the sentence says when.
     pub fn unexpired(&self, now: i64) -> Result<(), String> {
-        if now < self.expires {
+        if now < self.sealed.expires() {
             return Ok(());
         }
         Err(format!(
@@ -241,6 +252,22 @@ fn verified(
     verify(&host.keys.public(), token, &expectation).map_err(|error| error.to_string())
 }
 
+/// A manifest whose record does not fit the log is refused; any other failure of the log stops the gate.
+async fn too_large(
+    host: &Host,
+    subject: &Subject,
+    error: AuditError,
+) -> Result<Admission, GateError> {
+    match error {
+        AuditError::EntryTooLarge { .. } => {
+            let why =
+                "it asks for more than one entry of the audit log holds: ask for less".to_owned();
+            refuse(host, subject, Refused::NotGranted(why)).await
+        }
+        other => Err(other.into()),
+    }
+}
+
 async fn refuse(host: &Host, subject: &Subject, why: Refused) -> Result<Admission, GateError> {
     host.recorder
         .durable(
@@ -293,7 +320,7 @@ pub fn lines(grant: &Grant) -> Vec<String> {
 pub fn limits(source: &Source) -> bailiwick_wall::Limits {
     let asked = &source.manifest.runtime().limits;
     let usual = bailiwick_wall::Limits::default();
-    // A manifest is the plugin's own word: it may lower a bound, never raise it.
+    // A manifest is the plugin's own word: it may lower a bound, and ask for some more time, no more.
     bailiwick_wall::Limits {
         memory_bytes: asked
             .memory_bytes

@@ -128,11 +128,12 @@ pub fn assess(
 ) -> Assessment {
     let manifest = &source.manifest;
     let atoms = manifest.required().chain(manifest.optional());
-    let rows: Vec<Row> = atoms
-        .map(|atom| row(atom, wall, pdp, principal, context, search))
+    let mut rows: Vec<Row> = atoms
+        .map(|atom| row(atom, pdp, principal, context, search))
         .collect();
+    hold(&mut rows, wall);
     let grant = Grant::new(rows.iter().flat_map(Row::granted).cloned());
-    let mut missing: Vec<String> = rows
+    let missing = rows
         .iter()
         .filter(|row| row.necessity == Necessity::Required)
         .filter(|row| matches!(row.standing(), Standing::Refused | Standing::Asks))
@@ -144,15 +145,6 @@ pub fn assess(
             )
         })
         .collect();
-    // Atoms that a wall holds one by one may still not go together.
-    for held in wall.report(&grant).refused() {
-        if let Hold::Not { why } = &held.hold {
-            missing.push(format!(
-                "the wall cannot hold `{}` beside the rest: {why}",
-                held.atom
-            ));
-        }
-    }
     Assessment {
         rows,
         grant,
@@ -162,7 +154,6 @@ pub fn assess(
 
 fn row(
     atom: &Atom,
-    wall: &dyn Wall,
     pdp: &Pdp,
     principal: &Principal,
     context: &Context,
@@ -173,17 +164,199 @@ fn row(
         .as_ref()
         .ok()
         .map(|asked| pdp.decide(principal, context, asked));
-    let granted = decision.as_ref().map(Decision::granted).unwrap_or_default();
-    let held = granted
-        .iter()
-        .flat_map(|atom| wall.report(&Grant::new([atom.clone()])).atoms)
-        .collect();
     Row {
         asked: atom.capability.clone(),
         necessity: atom.necessity,
         span: atom.span,
         resolved,
         decision,
-        held,
+        held: Vec::new(),
+    }
+}
+
+/// Asks the wall for all that policy grants together: an atom may hold only beside another (writing where
+/// reading is granted too), or not beside another. What it refuses is left out and the rest asked again.
+fn hold(rows: &mut [Row], wall: &dyn Wall) {
+    let decided: Vec<Vec<Granted>> = rows
+        .iter()
+        .map(|row| {
+            row.decision
+                .as_ref()
+                .map(Decision::granted)
+                .unwrap_or_default()
+                .to_vec()
+        })
+        .collect();
+    let mut refused: Vec<HeldAtom> = Vec::new();
+    let held = loop {
+        let left = decided
+            .iter()
+            .flatten()
+            .filter(|atom| refused.iter().all(|held: &HeldAtom| held.atom != **atom));
+        let report = wall.report(&Grant::new(left.cloned()));
+        let before = refused.len();
+        refused.extend(report.refused().cloned());
+        if refused.len() == before {
+            break report.atoms;
+        }
+    };
+    let held = reconsider(&decided, held, &mut refused, wall);
+    for (row, atoms) in rows.iter_mut().zip(decided) {
+        row.held = atoms
+            .into_iter()
+            .map(|atom| held_as(atom, &refused, &held))
+            .collect();
+    }
+}
+
+/// What was refused only because of another atom that was refused as well is held after all: each, required ones
+/// first, is asked about once more beside what is held.
+fn reconsider(
+    decided: &[Vec<Granted>],
+    mut held: Vec<HeldAtom>,
+    refused: &mut Vec<HeldAtom>,
+    wall: &dyn Wall,
+) -> Vec<HeldAtom> {
+    for atom in decided.iter().flatten() {
+        let Some(at) = refused.iter().position(|other| other.atom == *atom) else {
+            continue;
+        };
+        let beside = held.iter().map(|held| held.atom.clone());
+        let report = wall.report(&Grant::new(beside.chain([atom.clone()])));
+        if report.refused().next().is_none() {
+            refused.remove(at);
+            held = report.atoms;
+        }
+    }
+    held
+}
+
+fn held_as(atom: Granted, refused: &[HeldAtom], held: &[HeldAtom]) -> HeldAtom {
+    let exactly = refused.iter().find(|other| other.atom == atom);
+    // A grant leaves atoms inside others out.
+    let within = || held.iter().find(|other| other.atom.contains(&atom));
+    let hold = exactly
+        .or_else(within)
+        .map_or_else(silence, |found| found.hold.clone());
+    HeldAtom { atom, hold }
+}
+
+fn silence() -> Hold {
+    Hold::Not {
+        why: "the wall says nothing of it".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bailiwick_capability::Kind;
+    use bailiwick_manifest::Manifest;
+    use bailiwick_policy::{Agent, Classification, PluginFacts, PolicySource, User};
+    use bailiwick_wall::Report;
+
+    /// Holds writing only beside reading, and never a random number beside the clock.
+    struct Picky;
+
+    impl Wall for Picky {
+        fn name(&self) -> &'static str {
+            "picky"
+        }
+
+        fn report(&self, grant: &Grant) -> Report {
+            let has = |kind| grant.of_kind(kind).next().is_some();
+            let hold = |atom: &Granted| {
+                let fits = match atom.capability().kind() {
+                    Kind::WriteFiles => has(Kind::ReadFiles),
+                    Kind::Random => !has(Kind::Clock),
+                    _ => true,
+                };
+                let how = "somehow".to_owned();
+                if fits {
+                    Hold::Fully { how }
+                } else {
+                    Hold::Not { why: how }
+                }
+            };
+            let atoms = grant.atoms().iter().map(|atom| HeldAtom {
+                atom: atom.clone(),
+                hold: hold(atom),
+            });
+            Report {
+                wall: "picky",
+                atoms: atoms.collect(),
+            }
+        }
+    }
+
+    fn assessed(policy: &str, required: &str) -> (Vec<&'static str>, Assessment) {
+        let policies = [PolicySource {
+            name: "test".to_owned(),
+            text: policy.to_owned(),
+        }];
+        let pdp = Pdp::load(&policies, &Classification::default()).unwrap();
+        let text = format!(
+            "id: a\nversion: 1.0.0\nrequired_capabilities: [{required}]\nruntime: {{command: [a]}}\n"
+        );
+        let manifest = Manifest::parse("a.yaml", text.as_bytes()).unwrap();
+        let source = crate::discover::source(manifest, None, None);
+        let principal = Principal {
+            session: "s".to_owned(),
+            user: User::default(),
+            agent: Agent::default(),
+            plugin: PluginFacts {
+                id: "a".to_owned(),
+                ..PluginFacts::default()
+            },
+        };
+        let search = SearchPath::new("/usr/bin");
+        let done = assess(
+            &source,
+            &Picky,
+            &pdp,
+            &principal,
+            &Context::default(),
+            &search,
+        );
+        let standings = done.rows.iter().map(|row| row.standing().as_str());
+        (standings.collect(), done)
+    }
+
+    const ALL: &str = r#"@id("all") permit (principal, action, resource);"#;
+
+    #[test]
+    fn atoms_are_held_beside_each_other() {
+        let files = "read_files:/etc/, write_files:/etc/";
+        let (standings, done) = assessed(ALL, files);
+        assert_eq!(standings, ["granted", "granted"]);
+        assert_eq!(done.grant.atoms().len(), 2);
+        assert!(done.loadable());
+        assert_eq!(assessed(ALL, "write_files:/etc/").0, ["refused"]);
+        // Where policy keeps the one back, the other is not held.
+        let writes = r#"@id("w") permit (principal, action == Action::"write_files", resource);"#;
+        let (standings, done) = assessed(writes, files);
+        assert_eq!(standings, ["refused", "refused"]);
+        assert!(done.grant.is_empty() && done.missing.len() == 2);
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_not_granted_together() {
+        let (standings, done) = assessed(ALL, "clock, random, read_files:/etc/");
+        assert_eq!(standings, ["granted", "refused", "granted"]);
+        assert!(done.grant.of_kind(Kind::Random).next().is_none());
+        assert!(
+            done.missing
+                .iter()
+                .any(|line| line.contains("`random` is required")),
+            "{:?}",
+            done.missing
+        );
+    }
+
+    #[test]
+    fn an_atom_inside_another_is_held_with_it() {
+        let (standings, done) = assessed(ALL, "read_files:/etc/, read_files:/etc/hosts");
+        assert_eq!(standings, ["granted", "granted"]);
+        assert_eq!(done.grant.atoms().len(), 1);
     }
 }

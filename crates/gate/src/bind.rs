@@ -3,7 +3,7 @@
 //! A JSON Schema can say that `path` is a text; only a binding can say that it lies inside what was granted.
 
 use bailiwick_capability::{Capability, Grant, Granted, Kind, NetScope, Scope};
-use bailiwick_manifest::Binding;
+use bailiwick_manifest::{Binding, Segment};
 use serde_json::Value;
 
 use crate::resolve::{ResolveError, resolve_argument};
@@ -34,13 +34,54 @@ pub enum BindError {
 /// Checks every value that `binding` selects from `arguments` against `grant`.
 ///
 /// # Errors
-/// The first value that cannot be read or lies outside. A binding that selects nothing is fine: whether
-/// an argument must be there is the schema's question.
+/// The first value that cannot be read or lies outside. An absent argument is fine: whether it must be there is the
+/// schema's question. A value of another shape than the binding expects is not: the plugin might read it leniently.
 pub fn check(binding: &Binding, arguments: &Value, grant: &Grant) -> Result<(), BindError> {
-    for value in binding.argument.select(arguments) {
-        check_value(binding, value, grant)?;
+    check_below(binding, binding.argument.segments(), arguments, grant)
+}
+
+fn check_below(
+    binding: &Binding,
+    path: &[Segment],
+    value: &Value,
+    grant: &Grant,
+) -> Result<(), BindError> {
+    let Some((segment, rest)) = path.split_first() else {
+        return check_value(binding, value, grant);
+    };
+    let each = |inner| check_below(binding, rest, inner, grant);
+    match (value, segment) {
+        (Value::Null, _) => Ok(()),
+        (Value::Object(members), Segment::Member(name)) => {
+            if let Some(twin) = members.keys().find(|key| is_twin(key, name)) {
+                let why = format!("`{}` is another spelling of it", crate::plain::line(twin));
+                return Err(unreadable(binding, &why));
+            }
+            members.get(name).map_or(Ok(()), each)
+        }
+        (Value::Object(members), Segment::Each) => members.values().try_for_each(each),
+        (Value::Array(items), Segment::Each) => items.iter().try_for_each(each),
+        (Value::Array(items), Segment::Member(index)) => match index.parse::<usize>() {
+            Ok(index) => items.get(index).map_or(Ok(()), each),
+            Err(_) => Err(unreadable(
+                binding,
+                "a list stands where an object was expected",
+            )),
+        },
+        _ => Err(unreadable(
+            binding,
+            "a plain value stands where an object or a list was expected",
+        )),
     }
-    Ok(())
+}
+
+/// Whether a lenient parser may take `key` for `name`: some ignore the case of names (LESSONS L24).
+fn is_twin(key: &str, name: &str) -> bool {
+    let fold = |text: &str| -> String {
+        let upper = text.chars().flat_map(char::to_uppercase);
+        upper.flat_map(char::to_lowercase).collect()
+    };
+    key != name && fold(key) == fold(name)
 }
 
 fn check_value(binding: &Binding, value: &Value, grant: &Grant) -> Result<(), BindError> {
@@ -58,21 +99,19 @@ fn check_value(binding: &Binding, value: &Value, grant: &Grant) -> Result<(), Bi
 }
 
 fn check_text(binding: &Binding, text: &str, grant: &Grant) -> Result<(), BindError> {
-    let needed = point(binding.kind, text)
+    let points = points(binding.kind, text)
         .map_err(|error| unreadable(binding, &format!("{}; {}", error.message, error.help)))?;
-    let inside = match needed.scope() {
+    let outside = points.into_iter().find(|needed| !match needed.scope() {
         Scope::Net(url) => grant
             .of_kind(binding.kind)
             .any(|atom| url_inside(atom, url)),
-        _ => grant.permits(&needed),
-    };
-    if inside {
-        return Ok(());
-    }
-    let argument = binding.argument.to_string();
-    Err(BindError::Outside {
-        argument,
-        needed: Box::new(needed),
+        _ => grant.permits(needed),
+    });
+    outside.map_or(Ok(()), |needed| {
+        Err(BindError::Outside {
+            argument: binding.argument.to_string(),
+            needed: Box::new(needed),
+        })
     })
 }
 
@@ -84,18 +123,78 @@ fn unreadable(binding: &Binding, why: &str) -> BindError {
     }
 }
 
-fn point(kind: Kind, text: &str) -> Result<Capability, ResolveError> {
+/// The operations that an argument may mean: all of them must be granted.
+fn points(kind: Kind, text: &str) -> Result<Vec<Capability>, ResolveError> {
     match kind {
-        Kind::ReadFiles | Kind::WriteFiles => {
-            resolve_argument(kind, text.strip_prefix("file://").unwrap_or(text))
-        }
+        Kind::ReadFiles | Kind::WriteFiles => paths(text)?
+            .iter()
+            .map(|path| resolve_argument(kind, path))
+            .collect(),
         Kind::NetworkAccess => {
-            // Query and fragment are no part of a scope.
+            // Query and fragment are no part of a scope; methods and patterns are no part of a URL.
             let url = text.split(['?', '#']).next().unwrap_or_default();
-            Ok(Capability::parse_scope(kind, url)?)
+            if text.contains(char::is_whitespace) || url.contains('*') {
+                return Err(wrong(
+                    "it is not one URL",
+                    "name a URL without spaces and stars",
+                ));
+            }
+            Ok(vec![Capability::parse_scope(kind, url)?])
         }
-        _ => Ok(Capability::parse_scope(kind, text)?),
+        _ if text.contains('*') => Err(wrong("it is a pattern", "name one thing, without a star")),
+        _ => Ok(vec![Capability::parse_scope(kind, text)?]),
     }
+}
+
+fn wrong(message: &str, help: &str) -> ResolveError {
+    ResolveError {
+        message: message.to_owned(),
+        help: help.to_owned(),
+    }
+}
+
+/// The paths that a path or a `file:` URL (RFC 8089) may mean: some plugins decode escapes and others do not.
+fn paths(text: &str) -> Result<Vec<String>, ResolveError> {
+    let scheme = text
+        .get(..5)
+        .is_some_and(|start| start.eq_ignore_ascii_case("file:"));
+    if !scheme {
+        return Ok(vec![text.to_owned()]);
+    }
+    let refuse = || {
+        wrong(
+            "plugins read this `file:` URL in more than one way",
+            "write the plain path",
+        )
+    };
+    let path = text.strip_prefix("file://").ok_or_else(refuse)?;
+    if !path.starts_with('/') || path.contains(['?', '#', '\\']) {
+        return Err(refuse());
+    }
+    if !path.contains('%') {
+        return Ok(vec![path.to_owned()]);
+    }
+    let decoded = percent_decoded(path)
+        .filter(|decoded| !decoded.contains('%'))
+        .ok_or_else(refuse)?;
+    Ok(vec![decoded, path.to_owned()])
+}
+
+/// Percent-decoded UTF-8 (RFC 3986 §2.1); none for what is not that.
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let pair = [bytes.next()?, bytes.next()?];
+        let mut value = [0];
+        hex::decode_to_slice(pair, &mut value).ok()?;
+        out.extend(value);
+    }
+    String::from_utf8(out).ok()
 }
 
 /// An argument names no method, so an atom that covers the URL for some method is enough here; the
@@ -176,5 +275,107 @@ mod tests {
         assert!(!ask("http://api.example.com/v1/x"));
         assert!(!ask("https://api.example.com@evil.example/v1/x"));
         assert!(!ask("https://api.example.com/v1/../admin"));
+    }
+
+    #[test]
+    fn l19_file_urls_mean_one_path_or_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let root = root.to_str().unwrap();
+        std::fs::create_dir(format!("{root}/in")).unwrap();
+        std::fs::write(format!("{root}/in/a b"), "x").unwrap();
+        std::os::unix::fs::symlink("/etc", format!("{root}/in/etc")).unwrap();
+        let grant = grant(&[&format!("read_files:{root}/in/")]);
+        let path = binding("path", Kind::ReadFiles);
+        let ask = |text: String| check(&path, &json!({ "path": text }), &grant);
+        for fine in [
+            "file://{}/in/x",
+            "file://{}/in/a%20b",
+            "{}/in/100%25",
+            "{}/in",
+        ] {
+            assert_eq!(ask(fine.replace("{}", root)), Ok(()), "{fine}");
+        }
+        for hostile in [
+            "file://{}/in/%2e%2e/out",
+            "file://{}/in/%2E%2E%2Fout",
+            "file://{}/in/%252e%252e/out",
+            "file://{}/in/e%74c/passwd",
+            "file://{}/in/etc?x",
+            "file://{}/in/etc#/passwd",
+            "file://{}/in\\..\\out",
+            "file://{}/in/a%00b",
+            "file://{}/in/%zz",
+            "file://{}/in/%ff",
+            "file://localhost{}/in/x",
+            "FILE://{}/in/x",
+            "file:{}/in/x",
+            " {}/in/x",
+            "{}/in/x\u{0}",
+            "{}/in/../out",
+            "~/x",
+            "",
+        ] {
+            assert!(ask(hostile.replace("{}", root)).is_err(), "{hostile}");
+        }
+    }
+
+    #[test]
+    fn l24_another_spelling_of_a_bound_name_is_refused() {
+        let path = binding("path", Kind::ReadFiles);
+        let fine = json!({ "pathology": "x" });
+        assert_eq!(check(&path, &fine, &grant(&[])), Ok(()));
+        for name in ["Path", "PATH", "pAth"] {
+            assert!(
+                check(&path, &json!({ name: "/etc/passwd" }), &grant(&[])).is_err(),
+                "{name}"
+            );
+        }
+        let params = binding("params", Kind::ReadFiles);
+        let long_s = json!({ "param\u{17f}": "/etc/passwd" });
+        assert!(
+            check(&params, &long_s, &grant(&[])).is_err(),
+            "U+017F folds to s"
+        );
+    }
+
+    #[test]
+    fn another_shape_than_the_binding_expects_is_refused() {
+        let edits = binding("/edits/*/path", Kind::ReadFiles);
+        let grant = grant(&["read_files:/usr/"]);
+        let ask =
+            |edits_value: Value| check(&edits, &json!({ "edits": edits_value }), &grant).is_ok();
+        assert!(ask(json!([{"path": "/usr/lib"}, {"other": 1}])));
+        assert!(ask(json!([])) && ask(Value::Null));
+        assert!(!ask(json!([{"path": "/usr/lib"}, {"path": "/etc/passwd"}])));
+        assert!(!ask(json!({"path": "/etc/passwd"})), "an object for a list");
+        assert!(!ask(json!(["/etc/passwd"])), "a text for an object");
+        assert!(!ask(json!("/etc/passwd")) && !ask(json!(7)) && !ask(json!([[{"path": 3}]])));
+        assert!(!ask(json!([{"Path": "/etc/passwd"}])));
+        assert!(!ask(json!([{"path": {"toString": "/etc/passwd"}}])));
+    }
+
+    #[test]
+    fn a_point_is_no_pattern() {
+        let url = binding("url", Kind::NetworkAccess);
+        let hosts = grant(&["network_access:https://*.example.com"]);
+        let ask = |text: &str| check(&url, &json!({ "url": text }), &hosts).is_ok();
+        assert!(ask("https://a.example.com/x?y=*"));
+        for hostile in [
+            "https://*.example.com/",
+            "https://a.example.com/x DELETE",
+            "https://a.example.com/\thttps://evil.example",
+            "https://a.example.com\\@evil.example/",
+            "https://a.b.example.com/",
+            "https://a.example.com:8443/",
+            "HTTPS://evil.example/",
+            "//a.example.com/",
+        ] {
+            assert!(!ask(hostile), "{hostile}");
+        }
+        let name = binding("name", Kind::ReadEnvironment);
+        let names = grant(&["read_environment:APP_*"]);
+        assert_eq!(check(&name, &json!({ "name": "APP_X" }), &names), Ok(()));
+        assert!(check(&name, &json!({ "name": "APP_*" }), &names).is_err());
     }
 }

@@ -1,9 +1,13 @@
 //! Finds plugins by their manifests alone. Nothing of a plugin runs to find out what it is.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bailiwick_manifest::{ComponentError, MAX_COMPONENT_BYTES, Manifest, ManifestErrors, Start};
+use bailiwick_manifest::{
+    ComponentError, MAX_BYTES, MAX_COMPONENT_BYTES, Manifest, ManifestErrors, Start,
+};
 use sha2::{Digest, Sha256};
 
 use crate::world::Source;
@@ -79,29 +83,37 @@ pub fn discover(path: &Path) -> Result<Vec<Source>, DiscoverError> {
 }
 
 fn manifest_in(dir: &Path) -> Result<Option<PathBuf>, DiscoverError> {
-    let mut found = MANIFEST_NAMES
-        .map(|name| dir.join(name))
-        .into_iter()
-        .filter(|path| path.exists());
-    let first = found.next();
-    if let (Some(_), Some(second)) = (&first, found.next()) {
-        return Err(none(
-            dir,
-            format!("it has two manifests; remove `{}`", second.display()),
-        ));
+    let mut found = Vec::new();
+    for path in MANIFEST_NAMES.map(|name| dir.join(name)) {
+        match path.symlink_metadata() {
+            Ok(_) => found.push(path),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // What cannot be looked at may be a manifest.
+            Err(error) => return Err(none(&path, error)),
+        }
     }
-    Ok(first)
+    if let [_, second, ..] = found.as_slice() {
+        let why = format!("it has two manifests; remove `{}`", second.display());
+        return Err(none(dir, why));
+    }
+    Ok(found.pop())
 }
 
 fn one(path: &Path) -> Result<Source, DiscoverError> {
-    let bytes = read(path)?;
+    let is_component = path.extension().is_some_and(|ending| ending == "wasm");
+    let limit = if is_component {
+        MAX_COMPONENT_BYTES
+    } else {
+        MAX_BYTES
+    };
+    let bytes = read(path, limit)?;
     let dir = path
         .parent()
         .map(Path::to_owned)
         .filter(|dir| !dir.as_os_str().is_empty());
     let dir = dir.unwrap_or_else(|| PathBuf::from("."));
     let dir = dir.canonicalize().map_err(|error| none(path, error))?;
-    if path.extension().is_some_and(|ending| ending == "wasm") {
+    if is_component {
         let manifest = Manifest::from_component(&path.display().to_string(), &bytes)
             .map_err(|source| DiscoverError::Component {
                 path: path.to_owned(),
@@ -117,21 +129,37 @@ fn one(path: &Path) -> Result<Source, DiscoverError> {
     }
     let manifest = Manifest::parse(&path.display().to_string(), &bytes)?;
     let component = match &manifest.runtime().start {
-        Start::Component(file) => Some(read(&dir.join(file))?),
+        Start::Component(file) => Some(read(&dir.join(file), MAX_COMPONENT_BYTES)?),
         Start::Command(_) | Start::Embedded => None,
     };
     Ok(source(manifest, Some(dir), component))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, DiscoverError> {
-    let size = path.metadata().map_err(|error| none(path, error))?.len();
-    if size > MAX_COMPONENT_BYTES as u64 {
-        return Err(none(
-            path,
-            format!("{size} bytes are over the limit of {MAX_COMPONENT_BYTES}"),
-        ));
+/// Reads a regular file up to `limit` bytes: a plugin's folder may hold pipes and devices as well.
+fn read(path: &Path, limit: usize) -> Result<Vec<u8>, DiscoverError> {
+    let unreadable = |error| none(path, error);
+    let irregular = || none(path, "it is not a regular file");
+    let oversize = || none(path, format!("it is over the limit of {limit} bytes"));
+    // Opening a pipe would wait for its other end.
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        return Err(irregular());
     }
-    std::fs::read(path).map_err(|error| none(path, error))
+    let file = File::open(path).map_err(unreadable)?;
+    let meta = file.metadata().map_err(unreadable)?;
+    if !meta.is_file() {
+        return Err(irregular());
+    }
+    if meta.len() > limit as u64 {
+        return Err(oversize());
+    }
+    let mut bytes = Vec::new();
+    file.take(limit as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() > limit {
+        return Err(oversize());
+    }
+    Ok(bytes)
 }
 
 /// A plugin from its parts, with its digest.

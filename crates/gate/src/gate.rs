@@ -1,18 +1,24 @@
 //! The gate as an agent meets it: one MCP endpoint over one session.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bailiwick_audit::Event;
 use bailiwick_mcp::{CallOutcome, Handler, Implementation, Peer, RpcError, Tool, ToolCall};
 use bailiwick_policy::Agent;
 use serde_json::{Map, Value};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{OnceCell, RwLock, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::host::{GateError, Host};
 use crate::session::{Note, Session};
 use crate::world::Source;
+
+/// How long the end of the gate waits for calls that were told to stop, and for plugins to end.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often the end of grants is looked at: a sleeping machine's timers run late.
+const EXPIRY_CHECK: Duration = Duration::from_secs(60);
 
 /// Told what became of the plugins when the session opens.
 pub type Notes = Arc<dyn Fn(&Session, &[Note]) + Send + Sync>;
@@ -20,12 +26,19 @@ pub type Notes = Arc<dyn Fn(&Session, &[Note]) + Send + Sync>;
 /// One MCP endpoint in front of plugins. The session opens with the first request, because who the agent is
 /// belongs to every decision.
 pub struct Gate {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     host: Arc<Host>,
     sources: Mutex<Vec<Source>>,
     namespaced: bool,
     session: OnceCell<Session>,
     fatal: watch::Sender<Option<String>>,
     notes: Notes,
+    /// Read by every request that runs; whoever may write knows that none does.
+    running: Arc<RwLock<()>>,
+    ending: CancellationToken,
 }
 
 impl Gate {
@@ -33,12 +46,16 @@ impl Gate {
     #[must_use]
     pub fn new(host: Arc<Host>, sources: Vec<Source>, namespaced: bool, notes: Notes) -> Self {
         Self {
-            host,
-            sources: Mutex::new(sources),
-            namespaced,
-            session: OnceCell::new(),
-            fatal: watch::Sender::new(None),
-            notes,
+            inner: Arc::new(Inner {
+                host,
+                sources: Mutex::new(sources),
+                namespaced,
+                session: OnceCell::new(),
+                fatal: watch::Sender::new(None),
+                notes,
+                running: Arc::default(),
+                ending: CancellationToken::new(),
+            }),
         }
     }
 
@@ -47,66 +64,78 @@ impl Gate {
     /// # Errors
     /// The log's own.
     pub async fn begin(&self) -> Result<(), GateError> {
-        let event = Event::GateStart {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            config_sha256: self.host.config_digest.clone(),
-            policy_sha256: self.host.policy_digest.clone(),
-        };
-        Ok(self
-            .host
-            .recorder
-            .durable(&bailiwick_audit::Subject::default(), event)
-            .await?)
+        let host = &self.inner.host;
+        self.inner
+            .record(Event::GateStart {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                config_sha256: host.config_digest.clone(),
+                policy_sha256: host.policy_digest.clone(),
+            })
+            .await
     }
 
     /// Returns when something happened after which the gate must not go on, such as a log that fails.
     pub async fn fatal(&self) -> String {
-        let mut fatal = self.fatal.subscribe();
+        let mut fatal = self.inner.fatal.subscribe();
         match fatal.wait_for(Option::is_some).await {
             Ok(why) => why.clone().unwrap_or_default(),
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Ends the session, every plugin, and the gate's record.
+    /// Ends what runs, the session, every plugin, and the gate's record. Nothing begins after it.
     ///
     /// # Errors
     /// The log's own.
     pub async fn end(&self, reason: &str) -> Result<(), GateError> {
-        if let Some(session) = self.session.get() {
-            session.close(reason).await?;
-        }
-        let event = Event::GateStop {
-            reason: reason.to_owned(),
+        let inner = &self.inner;
+        inner.ending.cancel();
+        // Cancelled calls still record how they ended; a plugin that hangs must not keep the gate.
+        let idle = tokio::time::timeout(GRACE, inner.running.write()).await;
+        let closed = match inner.session.get() {
+            Some(session) => tokio::time::timeout(GRACE, session.close(reason))
+                .await
+                .unwrap_or(Ok(())),
+            None => Ok(()),
         };
-        Ok(self
-            .host
-            .recorder
-            .durable(&bailiwick_audit::Subject::default(), event)
-            .await?)
+        let reason = match idle {
+            Ok(_) => reason.to_owned(),
+            Err(_) => format!("{reason}; not everything that ran came to its end"),
+        };
+        inner.record(Event::GateStop { reason }).await?;
+        closed
     }
 
-    async fn session(&self, peer: &Peer) -> Result<&Session, RpcError> {
+    /// Runs `work` to its end even if nobody waits for it any more: what began is recorded to its end.
+    async fn to_its_end<T, F>(&self, work: F) -> Result<T, RpcError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, RpcError>> + Send + 'static,
+    {
+        let running = self.inner.running.clone().read_owned().await;
+        if self.inner.ending.is_cancelled() {
+            return Err(RpcError::internal("the gate is stopping"));
+        }
+        let task = tokio::spawn(async move {
+            let _running = running;
+            work.await
+        });
+        task.await
+            .unwrap_or_else(|_| Err(RpcError::internal("the request failed inside the gate")))
+    }
+}
+
+impl Inner {
+    async fn record(&self, event: Event) -> Result<(), GateError> {
+        let nobody = bailiwick_audit::Subject::default();
+        Ok(self.host.recorder.durable(&nobody, event).await?)
+    }
+
+    async fn session(self: &Arc<Self>, peer: &Peer) -> Result<&Session, RpcError> {
         let agent = agent(peer);
         let opened = self
             .session
-            .get_or_try_init(|| async {
-                let sources = {
-                    let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-                    std::mem::take(&mut *sources)
-                };
-                let protocol = peer.revision.as_str();
-                let session = Session::open(
-                    self.host.clone(),
-                    sources,
-                    agent.clone(),
-                    protocol,
-                    self.namespaced,
-                )
-                .await?;
-                (self.notes)(&session, &session.notes);
-                Ok(session)
-            })
+            .get_or_try_init(|| self.open(agent.clone(), peer.revision.as_str()))
             .await
             .map_err(|error: GateError| self.stop(&error))?;
         if opened.agent == agent {
@@ -118,12 +147,42 @@ impl Gate {
         ))
     }
 
+    async fn open(self: &Arc<Self>, agent: Agent, protocol: &str) -> Result<Session, GateError> {
+        let sources = {
+            let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *sources)
+        };
+        let session =
+            Session::open(self.host.clone(), sources, agent, protocol, self.namespaced).await?;
+        (self.notes)(&session, &session.notes);
+        tokio::spawn(watch_expiry(Arc::downgrade(self)));
+        Ok(session)
+    }
+
     /// What an agent hears of an error of ours; the operator's words go elsewhere.
     fn stop(&self, error: &GateError) -> RpcError {
         self.fatal.send_replace(Some(error.to_string()));
         RpcError::internal(
             "the gate stops: it can no longer do its work safely; its operator was told why",
         )
+    }
+}
+
+/// Ends plugins whose grants ended, also while nobody calls them.
+async fn watch_expiry(gate: Weak<Inner>) {
+    loop {
+        let Some(life) = gate.upgrade().map(|inner| inner.host.token_seconds) else {
+            return;
+        };
+        let life = Duration::from_secs(u64::try_from(life).unwrap_or_default());
+        tokio::time::sleep(life.clamp(Duration::from_secs(1), EXPIRY_CHECK)).await;
+        let Some(inner) = gate.upgrade() else { return };
+        if let Some(session) = inner.session.get()
+            && let Err(error) = session.end_expired().await
+        {
+            inner.stop(&error);
+            return;
+        }
     }
 }
 
@@ -154,7 +213,9 @@ impl Handler for Gate {
     }
 
     async fn list_tools(&self, peer: &Peer) -> Result<Vec<Tool>, RpcError> {
-        Ok(self.session(peer).await?.tools())
+        let (inner, peer) = (self.inner.clone(), peer.clone());
+        self.to_its_end(async move { Ok(inner.session(&peer).await?.tools()) })
+            .await
     }
 
     async fn call_tool(
@@ -163,13 +224,26 @@ impl Handler for Gate {
         call: ToolCall,
         cancel: CancellationToken,
     ) -> Result<CallOutcome, RpcError> {
-        let session = self.session(peer).await?;
-        let trace = trace(&call.meta);
-        session
-            .call(&call.name, call.arguments, trace, &cancel)
-            .await
-            .map(CallOutcome::Complete)
-            .map_err(|error| self.stop(&error))
+        let (inner, peer) = (self.inner.clone(), peer.clone());
+        let either = inner.ending.child_token();
+        // Whoever stops waiting for the answer cancels the call.
+        let _waiting = either.clone().drop_guard();
+        self.to_its_end(async move {
+            let session = inner.session(&peer).await?;
+            let trace = trace(&call.meta);
+            let mut work = std::pin::pin!(session.call(&call.name, call.arguments, trace, &either));
+            let result = tokio::select! {
+                result = &mut work => result,
+                () = cancel.cancelled() => {
+                    either.cancel();
+                    work.await
+                }
+            };
+            result
+                .map(CallOutcome::Complete)
+                .map_err(|error| inner.stop(&error))
+        })
+        .await
     }
 }
 

@@ -1,11 +1,11 @@
 //! What the gate is assembled from: it is handed everything and finds nothing by itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bailiwick_audit::{AuditError, Clock, Subject};
 use bailiwick_capability::{AbsPath, Capability, Grant, Kind};
-use bailiwick_manifest::{Start, load_order};
+use bailiwick_manifest::Start;
 use bailiwick_policy::{Agent, Context, Pdp, PluginFacts, Principal, User};
 use bailiwick_token::Keys;
 
@@ -13,6 +13,9 @@ use crate::assess::{Assessment, assess};
 use crate::record::Recorder;
 use crate::resolve::SearchPath;
 use crate::world::{Builder, Progress, Source};
+
+/// Our own settings are no plugin's business, whatever prefix was granted.
+const OWN_SETTINGS: &str = "BAILIWICK_";
 
 /// What decides: policy, and the facts and walls that it is asked about. It has no effect on anything.
 pub struct Judge {
@@ -60,9 +63,6 @@ pub enum GateError {
     /// Nothing goes on unlogged.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// Plugins whose dependencies cannot be put in an order.
-    #[error(transparent)]
-    Order(#[from] bailiwick_manifest::ManifestErrors),
     /// The system gave no random numbers for a session's name.
     #[error("no random numbers: {0}")]
     Random(String),
@@ -161,7 +161,7 @@ impl Host {
         let ours = self
             .variables
             .iter()
-            .filter(|(name, _)| !constants.contains_key(name))
+            .filter(|(name, _)| !constants.contains_key(name) && !name.starts_with(OWN_SETTINGS))
             .cloned();
         let own = constants
             .iter()
@@ -169,26 +169,6 @@ impl Host {
         ours.chain(own)
             .filter(|(name, _)| may_read(grant, name))
             .collect()
-    }
-
-    /// Plugins in the order in which they load.
-    ///
-    /// # Errors
-    /// Dependencies that are missing, of another version, or go in a circle; ids used twice.
-    pub fn ordered(&self, sources: Vec<Source>) -> Result<Vec<Arc<Source>>, GateError> {
-        let manifests: Vec<_> = sources
-            .iter()
-            .map(|source| source.manifest.clone())
-            .collect();
-        let mut sources: BTreeMap<String, Arc<Source>> = sources
-            .into_iter()
-            .map(|source| (source.manifest.id().to_string(), Arc::new(source)))
-            .collect();
-        let order = load_order(&manifests)?;
-        Ok(order
-            .into_iter()
-            .filter_map(|next| sources.remove(next.id().as_str()))
-            .collect())
     }
 
     /// On whose behalf a session acts, as the log keeps it.

@@ -32,6 +32,10 @@ pub struct Plugin {
 struct Health {
     restarts: u32,
     timeouts: u32,
+    /// Whether the end of the present instance was recorded already.
+    told: bool,
+    /// Why it was stopped for good.
+    stopped: Option<String>,
 }
 
 /// Tools that a plugin declared and that are not offered, with the reason.
@@ -79,7 +83,7 @@ impl Plugin {
     pub async fn call(
         &self,
         host: &Host,
-        tool: &str,
+        tool: &BoundTool,
         arguments: Map<String, Value>,
         cancel: &CancellationToken,
     ) -> Result<Result<CallToolResult, CallError>, GateError> {
@@ -88,9 +92,11 @@ impl Plugin {
             Err(error) => return Ok(Err(error)),
         };
         let outcome = tokio::select! {
-            outcome = instance.call(tool, arguments) => outcome,
+            biased;
             () = cancel.cancelled() => Err(CallError::Cancelled),
+            outcome = instance.call(&tool.tool.name, arguments) => outcome,
         };
+        let outcome = outcome.and_then(|result| tool.accept(result));
         host.recorder
             .denied(&self.admitted.subject, instance.denied())
             .await?;
@@ -106,7 +112,8 @@ impl Plugin {
         outcome: &Result<CallToolResult, CallError>,
     ) -> Result<(), GateError> {
         let ill = match outcome {
-            Ok(_) | Err(CallError::Arguments(_) | CallError::Failed(_) | CallError::Cancelled) => {
+            Err(CallError::Cancelled) => return Ok(()),
+            Ok(_) | Err(CallError::Arguments(_) | CallError::Failed(_)) => {
                 self.health().timeouts = 0;
                 return Ok(());
             }
@@ -115,14 +122,24 @@ impl Plugin {
         crashed(host, &self.admitted, &ill.to_string()).await?;
         let hopeless = {
             let mut health = self.health();
-            if matches!(ill, CallError::TimedOut(_)) {
-                health.timeouts += 1;
-            }
+            health.told |= matches!(ill, CallError::Gone(_));
+            health.timeouts += u32::from(matches!(ill, CallError::TimedOut(_)));
             health.timeouts >= MAX_TIMEOUTS
         };
         if hopeless {
+            self.retire(host, instance).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends an instance that answers no more; the next call starts another.
+    async fn retire(&self, host: &Host, ill: &Arc<dyn Instance>) -> Result<(), GateError> {
+        let mut current = self.instance.lock().await;
+        let same = current.as_ref().is_some_and(|now| Arc::ptr_eq(now, ill));
+        if let Some(instance) = current.take_if(|_| same) {
             self.health().timeouts = 0;
-            instance.stop().await;
+            let why = format!("it let {MAX_TIMEOUTS} calls in a row run out of time");
+            self.end(host, instance.as_ref(), &why).await?;
         }
         Ok(())
     }
@@ -132,22 +149,29 @@ impl Plugin {
         host: &Host,
     ) -> Result<Result<Arc<dyn Instance>, CallError>, GateError> {
         let mut current = self.instance.lock().await;
-        let why = match current
-            .as_ref()
-            .map(|instance| (instance, instance.ended()))
-        {
-            Some((instance, None)) => return Ok(Ok(instance.clone())),
-            Some((_, Some(why))) => why,
-            None => "it was stopped".to_owned(),
-        };
-        *current = None;
+        if let Some(why) = self.health().stopped.clone() {
+            return Ok(Err(CallError::Gone(why)));
+        }
+        let mut why = "it was stopped".to_owned();
+        if let Some(instance) = current.clone() {
+            match instance.ended() {
+                None => return Ok(Ok(instance)),
+                Some(end) => why = end,
+            }
+            *current = None;
+            if !self.health().told {
+                crashed(host, &self.admitted, &why).await?;
+            }
+            instance.stop().await;
+        }
         if self.health().restarts >= MAX_RESTARTS {
             let why = format!(
-                "{why}; it ended {MAX_RESTARTS} times and is not started again in this session"
+                "{why}; it was started again {MAX_RESTARTS} times and is not in this session any more"
             );
             return Ok(Err(CallError::Gone(why)));
         }
         self.health().restarts += 1;
+        self.health().told = false;
         let instance: Arc<dyn Instance> = match self.admitted.start(host).await? {
             Ok(instance) => Arc::from(instance),
             Err(error) => {
@@ -157,7 +181,8 @@ impl Plugin {
             }
         };
         if let Err(error) = self.unchanged(host, instance.as_ref()).await? {
-            instance.stop().await;
+            self.end(host, instance.as_ref(), &error.to_string())
+                .await?;
             return Ok(Err(error));
         }
         *current = Some(instance.clone());
@@ -196,22 +221,28 @@ impl Plugin {
         Ok(Ok(()))
     }
 
-    /// Ends the plugin and records it.
+    /// Ends the plugin for good and records it.
     ///
     /// # Errors
     /// What stops the gate.
     pub async fn stop(&self, host: &Host, status: &str) -> Result<(), GateError> {
-        if let Some(instance) = self.instance.lock().await.take() {
-            instance.stop().await;
-            host.recorder
-                .denied(&self.admitted.subject, instance.denied())
-                .await?;
-            let event = Event::PluginEnd {
-                status: status.to_owned(),
-            };
-            host.recorder.written(&self.admitted.subject, event).await?;
+        self.health()
+            .stopped
+            .get_or_insert_with(|| status.to_owned());
+        match self.instance.lock().await.take() {
+            Some(instance) => self.end(host, instance.as_ref(), status).await,
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    async fn end(&self, host: &Host, instance: &dyn Instance, why: &str) -> Result<(), GateError> {
+        instance.stop().await;
+        let subject = &self.admitted.subject;
+        host.recorder.denied(subject, instance.denied()).await?;
+        let event = Event::PluginEnd {
+            status: why.to_owned(),
+        };
+        Ok(host.recorder.written(subject, event).await?)
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {
@@ -226,14 +257,14 @@ fn bind_all(
 ) -> (BTreeMap<String, BoundTool>, Withheld) {
     let (mut tools, mut withheld) = (BTreeMap::new(), Vec::new());
     let manifest = &admitted.source.manifest;
+    let names: Vec<String> = declared.iter().map(|tool| tool.name.clone()).collect();
     for tool in declared {
         let name = tool.name.clone();
-        match BoundTool::new(
-            tool,
-            manifest,
-            &admitted.assessment.grant,
-            &host.judge.search,
-        ) {
+        if names.iter().filter(|other| **other == name).count() > 1 {
+            withheld.push((name, "the plugin declares it more than once".to_owned()));
+            continue;
+        }
+        match BoundTool::new(tool, manifest, admitted.grant(), &host.judge.search) {
             Ok(bound) => drop(tools.insert(name, bound)),
             Err(why) => withheld.push((name, why)),
         }

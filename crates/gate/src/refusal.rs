@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::world::CallError;
 
+/// The member of structured content and of `_meta` in which the gate speaks; no plugin's answer may have it.
+pub const OWN_MEMBER: &str = "bailiwick";
+
 /// Why a call did not reach the plugin, or brought nothing back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -57,8 +60,9 @@ impl Refusal {
     /// The tool result that the agent gets.
     #[must_use]
     pub fn into_result(self) -> CallToolResult {
+        let denied = self.is_denial();
         let mut text = self.message.clone();
-        if self.is_denial() {
+        if denied {
             text.push_str(
                 ". This was decided by policy, and other ways to the same end are closed too: do not try to work around it",
             );
@@ -70,22 +74,19 @@ impl Refusal {
         let mut inner = Map::new();
         inner.insert("code".to_owned(), self.code.into());
         inner.insert("message".to_owned(), self.message.into());
-        inner.insert(
-            "denied".to_owned(),
-            matches!(
-                self.code,
-                "capability_missing" | "policy_denied" | "approval_needed" | "grant_expired"
-            )
-            .into(),
-        );
+        inner.insert("denied".to_owned(), denied.into());
         if let Some(capability) = self.capability {
             inner.insert("capability".to_owned(), capability.into());
         }
         if let Some(remedy) = self.remedy {
             inner.insert("remedy".to_owned(), remedy.into());
         }
-        let structured: Value = json!({ "bailiwick": inner });
-        CallToolResult::error(text, Some(structured))
+        let structured: Value = json!({ OWN_MEMBER: inner });
+        let mut result = CallToolResult::error(text, Some(structured.clone()));
+        if let Value::Object(own) = structured {
+            result.meta = own;
+        }
+        result
     }
 }
 

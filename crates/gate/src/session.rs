@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admit::admit;
 use crate::host::{GateError, Host, session_id};
+use crate::order::order;
 use crate::plugin::Plugin;
 use crate::record::{call_decision, policies};
 use crate::refusal::Refusal;
@@ -21,13 +22,16 @@ use crate::world::Source;
 
 /// Between a plugin's id and its tool's name. No plugin's id holds it.
 pub const NAMESPACE: &str = "__";
+/// The longest name of a tool at the gate, in bytes: what common agents take.
+const MAX_NAME: usize = 64;
+const EXPIRED: &str = "its grant expired";
 
 /// What became of one plugin, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// The plugin's id.
     pub plugin: String,
-    /// A line for people.
+    /// A line for people, without anything that a terminal obeys.
     pub text: String,
 }
 
@@ -78,12 +82,18 @@ impl Session {
             calls: AtomicU64::new(0),
             host: host.clone(),
         };
-        for source in host.ordered(sources)? {
-            if let Some(missing) = session.missing_dependency(&source) {
-                session.refuse_dependent(&source, &missing).await?;
-                continue;
+        let order = order(sources);
+        for (source, why) in order.refused {
+            session.refuse(&source, why).await?;
+        }
+        for source in order.load {
+            match session.missing_dependency(&source) {
+                Some(missing) => {
+                    let why = format!("it depends on `{missing}`, which was not loaded");
+                    session.refuse(&source, why).await?;
+                }
+                None => session.load(source, namespaced).await?,
             }
-            session.load(source, namespaced).await?;
         }
         Ok(session)
     }
@@ -102,10 +112,9 @@ impl Session {
             .find(|id| !loaded(id))
     }
 
-    async fn refuse_dependent(&mut self, source: &Source, missing: &str) -> Result<(), GateError> {
+    async fn refuse(&mut self, source: &Source, reason: String) -> Result<(), GateError> {
         let id = source.manifest.id().as_str();
-        let reason = format!("it depends on `{missing}`, which was not loaded");
-        self.note(id, format!("refused: {reason}"));
+        self.note(id, &format!("refused: {reason}"));
         let subject = self.subject.clone().with_plugin(id, source.digest_hex());
         self.host
             .recorder
@@ -119,20 +128,18 @@ impl Session {
         let admitted = match admit(&self.host, &self.id, &self.agent, source).await? {
             Ok(admitted) => admitted,
             Err(why) => {
-                self.note(&id, format!("refused: {why}"));
+                self.note(&id, &format!("refused: {why}"));
                 return Ok(());
             }
         };
         let (plugin, withheld) = match Plugin::start(&self.host, admitted).await? {
             Ok(started) => started,
             Err(why) => {
-                self.note(&id, format!("did not start: {why}"));
+                self.note(&id, &format!("did not start: {why}"));
                 return Ok(());
             }
         };
-        for (tool, why) in withheld {
-            self.note(&id, format!("its tool `{tool}` is not offered: {why}"));
-        }
+        let mut withheld = withheld;
         let at = self.plugins.len();
         for own in plugin.tools.keys() {
             let shown = if namespaced {
@@ -140,16 +147,26 @@ impl Session {
             } else {
                 own.clone()
             };
-            self.names.insert(shown, (at, own.clone()));
+            match usable(&shown) {
+                Err(why) => withheld.push((own.clone(), why)),
+                Ok(()) if self.names.contains_key(&shown) => {
+                    let why = "a tool of another plugin has its name already".to_owned();
+                    withheld.push((own.clone(), why));
+                }
+                Ok(()) => drop(self.names.insert(shown, (at, own.clone()))),
+            }
         }
         self.plugins.push(plugin);
+        for (tool, why) in withheld {
+            self.note(&id, &format!("its tool `{tool}` is not offered: {why}"));
+        }
         Ok(())
     }
 
-    fn note(&mut self, plugin: &str, text: String) {
+    fn note(&mut self, plugin: &str, text: &str) {
         self.notes.push(Note {
             plugin: plugin.to_owned(),
-            text,
+            text: crate::plain::line(text),
         });
     }
 
@@ -203,10 +220,12 @@ impl Session {
         };
         subject.plugin = plugin.admitted.subject.plugin.clone();
         subject.plugin_digest = plugin.admitted.subject.plugin_digest.clone();
-        let checked = self
-            .sealed(plugin)
-            .and_then(|()| bound.check(&arguments, &plugin.admitted.assessment.grant));
-        if let Err(refusal) = checked {
+        if let Err(why) = plugin.admitted.unexpired(self.host.judge.now()) {
+            plugin.stop(&self.host, EXPIRED).await?;
+            let refusal = Refusal::new("grant_expired", why);
+            return self.refused(&subject, call, name, refusal).await;
+        }
+        if let Err(refusal) = bound.check(&arguments, plugin.admitted.grant()) {
             return self.refused(&subject, call, name, refusal).await;
         }
         let recorder = &self.host.recorder;
@@ -230,21 +249,25 @@ impl Session {
             recorder.written(&subject, event).await?;
         }
         let started = Instant::now();
-        let outcome = plugin
-            .call(&self.host, &bound.tool.name, arguments, cancel)
-            .await?;
-        let result = outcome.unwrap_or_else(|error| Refusal::from(&error).into_result());
+        let outcome = plugin.call(&self.host, bound, arguments, cancel).await?;
+        let result = outcome.unwrap_or_else(|error| self.told(name, Refusal::from(&error)));
         let event = answered(call, name, &result, started);
         recorder.written(&subject, event).await?;
         Ok(result)
     }
 
-    /// The seal was verified when the plugin started; only its end can come in between.
-    fn sealed(&self, plugin: &Plugin) -> Result<(), Refusal> {
-        plugin
-            .admitted
-            .unexpired(self.host.judge.now())
-            .map_err(|why| Refusal::new("grant_expired", why))
+    /// Ends the plugins whose grants ended.
+    ///
+    /// # Errors
+    /// What stops the gate.
+    pub async fn end_expired(&self) -> Result<(), GateError> {
+        let now = self.host.judge.now();
+        for plugin in &self.plugins {
+            if plugin.admitted.unexpired(now).is_err() {
+                plugin.stop(&self.host, EXPIRED).await?;
+            }
+        }
+        Ok(())
     }
 
     fn decide(
@@ -281,7 +304,20 @@ impl Session {
             policies: refusal.policies.clone(),
         };
         self.host.recorder.written(subject, event).await?;
-        Ok(refusal.into_result())
+        Ok(self.told(tool, refusal))
+    }
+
+    /// A refusal as the agent gets it. Clients hold structured content against the schema that the tool declares, also
+    /// in errors; for such a tool the refusal is in `_meta` alone.
+    fn told(&self, tool: &str, refusal: Refusal) -> CallToolResult {
+        let mut result = refusal.into_result();
+        if self
+            .find(tool)
+            .is_some_and(|(_, bound)| bound.tool.output_schema.is_some())
+        {
+            result.structured_content = None;
+        }
+        result
     }
 
     /// Ends every plugin, last started first, and the session.
@@ -289,15 +325,35 @@ impl Session {
     /// # Errors
     /// What stops the gate.
     pub async fn close(&self, reason: &str) -> Result<(), GateError> {
+        let mut outcome = Ok(());
         for plugin in self.plugins.iter().rev() {
-            plugin.stop(&self.host, reason).await?;
+            // A log that fails keeps no plugin running.
+            outcome = outcome.and(plugin.stop(&self.host, reason).await);
         }
+        outcome?;
         let event = Event::SessionEnd {
             reason: reason.to_owned(),
         };
         self.host.recorder.durable(&self.subject, event).await?;
         Ok(())
     }
+}
+
+/// Whether agents take a tool's name. Common ones refuse a whole list for one name that is too long or has other
+/// characters, and characters that look alike or cannot be seen deceive people.
+fn usable(name: &str) -> Result<(), String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+    if !name.bytes().all(fits) {
+        return Err(
+            "its name holds other characters than letters, digits, `_`, `-` and `.`".to_owned(),
+        );
+    }
+    if name.len() > MAX_NAME {
+        return Err(format!(
+            "its name at the gate is longer than {MAX_NAME} characters, which agents refuse: give the plugin a shorter id"
+        ));
+    }
+    Ok(())
 }
 
 /// What the agent hears of a decision that does not allow the call.

@@ -2,16 +2,18 @@
 
 use bailiwick_capability::{Capability, Grant, Kind};
 use bailiwick_manifest::{Binding, Manifest, Need};
-use bailiwick_mcp::{Tool, ToolPin};
-use jsonschema::{PatternOptions, Validator};
+use bailiwick_mcp::{CallToolResult, Tool, ToolPin};
 use serde_json::{Map, Value};
 
 use crate::bind::{self, BindError};
-use crate::refusal::Refusal;
+use crate::refusal::{OWN_MEMBER, Refusal};
 use crate::resolve::{SearchPath, resolve};
+use crate::schema::Schema;
+use crate::world::CallError;
 
-/// How many of a schema's complaints an agent is shown.
-const MAX_COMPLAINTS: usize = 5;
+/// Arguments of one call, and bytes of a name: each is an entry's part in the log, which has a limit.
+const MAX_ARGUMENTS: usize = 128;
+const MAX_ARGUMENT_NAME: usize = 128;
 
 /// A tool of a loaded plugin.
 #[derive(Debug)]
@@ -22,7 +24,8 @@ pub struct BoundTool {
     pub pin: ToolPin,
     /// Whether calls are high-risk, so that their record is durable before they run.
     pub high_risk: bool,
-    schemas: Vec<Validator>,
+    schemas: Vec<Schema>,
+    output: Option<Schema>,
     bindings: Vec<Binding>,
 }
 
@@ -47,14 +50,18 @@ impl BoundTool {
         let own = Value::Object(tool.input_schema.clone());
         let schemas = std::iter::once(&own)
             .chain(manifest.schema().get(&tool.name))
-            .map(compile)
+            .map(Schema::compile)
             .collect::<Result<_, _>>()?;
+        let output = tool.output_schema.clone().map(Value::Object);
         Ok(Self {
             pin: tool.pin(),
-            high_risk: needs
-                .iter()
-                .any(|need| need.kind().is_high_risk() || need.kind() == Kind::UseSecret),
+            // By the grant, not by the manifest's word on this tool: one process holds it all.
+            high_risk: grant.atoms().iter().any(|atom| {
+                let kind = atom.capability().kind();
+                kind.is_high_risk() || kind == Kind::UseSecret
+            }),
             schemas,
+            output: output.as_ref().map(Schema::compile).transpose()?,
             bindings: contract
                 .map(|tool| tool.arguments.clone())
                 .unwrap_or_default(),
@@ -67,21 +74,25 @@ impl BoundTool {
     /// # Errors
     /// What does not fit, for the agent.
     pub fn check(&self, arguments: &Map<String, Value>, grant: &Grant) -> Result<(), Refusal> {
+        let bad = |why: String| Refusal::new("bad_arguments", why);
+        if arguments.len() > MAX_ARGUMENTS
+            || arguments.keys().any(|name| name.len() > MAX_ARGUMENT_NAME)
+        {
+            return Err(bad(format!(
+                "a call has at most {MAX_ARGUMENTS} arguments, with names of at most {MAX_ARGUMENT_NAME} bytes"
+            )));
+        }
         let value = Value::Object(arguments.clone());
-        let complaints: Vec<String> = self
-            .schemas
-            .iter()
-            .flat_map(|schema| schema.iter_errors(&value))
-            .take(MAX_COMPLAINTS)
-            .map(|error| format!("at `{}`: {error}", error.instance_path()))
+        let schemas = self.schemas.iter();
+        let complaints: Vec<String> = schemas
+            .flat_map(|schema| schema.complaints(&value))
             .collect();
         if !complaints.is_empty() {
-            let message = format!(
+            return Err(bad(format!(
                 "the arguments do not fit the schema of `{}`: {}",
                 self.tool.name,
                 complaints.join("; ")
-            );
-            return Err(Refusal::new("bad_arguments", message));
+            )));
         }
         self.bindings
             .iter()
@@ -90,18 +101,42 @@ impl BoundTool {
                 BindError::Outside { needed, .. } => {
                     Refusal::new("capability_missing", error.to_string()).missing(needed)
                 }
-                BindError::Unreadable { .. } => Refusal::new("bad_arguments", error.to_string()),
+                BindError::Unreadable { .. } => bad(error.to_string()),
             })
     }
-}
 
-/// Patterns come from the plugin and texts from the agent, so only the engine without back-tracking is used;
-/// references to other documents are not followed.
-fn compile(schema: &Value) -> Result<Validator, String> {
-    jsonschema::options()
-        .with_pattern_options(PatternOptions::regex())
-        .build(schema)
-        .map_err(|error| format!("its schema cannot be checked: {error}"))
+    /// Checks what the plugin answered.
+    ///
+    /// # Errors
+    /// An answer that speaks in the gate's name, or does not fit the tool's own output schema.
+    pub fn accept(&self, result: CallToolResult) -> Result<CallToolResult, CallError> {
+        if result.meta.contains_key(OWN_MEMBER) {
+            let why =
+                format!("its `_meta` has the member `{OWN_MEMBER}`, which only the gate may use");
+            return Err(CallError::Malformed(why));
+        }
+        let Some(content) = &result.structured_content else {
+            return Ok(result);
+        };
+        if content.get(OWN_MEMBER).is_some() {
+            let why = format!(
+                "its structured content has the member `{OWN_MEMBER}`, which only the gate may use"
+            );
+            return Err(CallError::Malformed(why));
+        }
+        let schema = self.output.iter().filter(|_| !result.is_error);
+        let complaints: Vec<String> = schema
+            .flat_map(|schema| schema.complaints(content))
+            .collect();
+        if complaints.is_empty() {
+            return Ok(result);
+        }
+        let why = format!(
+            "it does not fit the tool's own output schema: {}",
+            complaints.join("; ")
+        );
+        Err(CallError::Malformed(why))
+    }
 }
 
 fn granted(need: &Need, grant: &Grant, search: &SearchPath) -> bool {

@@ -1,0 +1,17 @@
+//! The gate over its real parts: real policies, a real log, real tokens, and real components behind the Wasm wall.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+mod admission;
+mod calls;
+mod endpoint;
+mod finding;
+mod house;
+mod life;
+mod no_record;
+mod puppet;
