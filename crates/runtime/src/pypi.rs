@@ -108,15 +108,22 @@ fn install(
         ));
     }
     let environment = folder.join("bin/python");
+    let configuration = folder.join("pyvenv.cfg");
+    let before = fs::read(&configuration).map_err(io("read", &configuration))?;
     let mut args: Vec<OsString> = vec![
         "-I".into(),
         "-m".into(),
         "pip".into(),
         "--python".into(),
-        environment.into(),
+        environment.clone().into(),
     ];
     args.extend(OPTIONS.iter().map(OsString::from));
-    let report = folder.join(REPORT);
+    // Not in the environment: a wheel may put files there, and would write its own report.
+    let beside = tempfile::Builder::new()
+        .prefix(".report-")
+        .tempdir_in(downloads)
+        .map_err(io("make a folder in", downloads))?;
+    let report = beside.path().join(REPORT);
     args.extend(["--report".into(), report.clone().into(), "--".into()]);
     args.extend(words.iter().map(OsString::from));
     let done = step(args)?;
@@ -129,10 +136,17 @@ fn install(
         };
         return Err(bad(why, mend));
     }
-    let packages = installed(&report, &asked.package.name)
-        .map_err(|why| bad(why, "use another version of the package"))?;
-    fs::remove_file(&report).map_err(io("remove", &report))?;
-    Ok(packages)
+    // A wheel may name its scripts and data as it likes, also as what the environment stands on.
+    let same = environment.canonicalize().is_ok_and(|real| real == python)
+        && fs::read(&configuration).is_ok_and(|after| after == before);
+    if !same {
+        return Err(bad(
+            "it, or what it depends on, replaces the interpreter of its environment".to_owned(),
+            "do not use this package",
+        ));
+    }
+    installed(&report, &asked.package.name)
+        .map_err(|why| bad(why, "use another version of the package"))
 }
 
 /// pip's installation report, version 1.

@@ -11,6 +11,8 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 /// Most refused operations kept of one call; a plugin controls how many it tries.
 const MAX_DENIED: usize = 64;
+/// Most bytes kept of what an operation was refused for: as much as a path may be long.
+const MAX_TARGET: usize = 4 << 10;
 /// Most bytes of the guest's output kept of one call.
 const MAX_LOG: usize = 64 << 10;
 
@@ -52,8 +54,8 @@ impl Notes {
         if aside.denied.len() < MAX_DENIED {
             aside.denied.push(Denied {
                 operation: operation.into(),
-                target: target.into(),
-                reason: reason.into(),
+                target: bounded(target.into()),
+                reason: bounded(reason.into()),
             });
         } else {
             aside.denied_dropped += 1;
@@ -77,6 +79,16 @@ impl Notes {
             aside.log_dropped += u64::try_from(dropped.len()).unwrap_or(u64::MAX);
         }
     }
+}
+
+/// The guest chooses what it is refused.
+fn bounded(mut text: String) -> String {
+    if text.len() > MAX_TARGET {
+        text.truncate(text.floor_char_boundary(MAX_TARGET));
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
 }
 
 impl IsTerminal for Notes {
@@ -107,5 +119,24 @@ impl AsyncWrite for Notes {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_refusals_is_bounded() {
+        let notes = Notes::new(false);
+        for _ in 0..100 {
+            notes.denied("read_files", "ü".repeat(1 << 20), "x".repeat(1 << 20));
+        }
+        let aside = notes.take();
+        assert_eq!((aside.denied.len(), aside.denied_dropped), (64, 36));
+        for denied in aside.denied {
+            assert!(denied.target.len() <= MAX_TARGET + 3 && denied.target.ends_with('…'));
+            assert!(denied.reason.len() <= MAX_TARGET + 3);
+        }
     }
 }

@@ -12,7 +12,10 @@
 
 mod capped;
 mod host;
+mod kernel;
 mod locate;
+
+pub(crate) use kernel::kernel_tree;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -80,6 +83,12 @@ fn preopen(root: &AbsPath) -> Result<(Dir, String), WallError> {
         return Err(build(
             path,
             "it is a file; grant it without the trailing slash",
+        ));
+    }
+    if kernel::is_interface(&file) {
+        return Err(build(
+            path,
+            "it is the kernel's own interface, not data (what is mounted there?)",
         ));
     }
     match real_path(&file) {
@@ -209,7 +218,10 @@ impl<'a> Files<'a> {
             Descriptor::File(file) => &file.file,
             Descriptor::Dir(dir) => &dir.dir,
         };
-        real_path(file).ok_or_else(|| ErrorCode::NotPermitted.into())
+        match real_path(file) {
+            Some(real) if !kernel::is_interface(file) => Ok(real),
+            _ => Err(ErrorCode::NotPermitted.into()),
+        }
     }
 
     /// Moving or linking `old` to `new` must not give what lies there a wider grant than it had.

@@ -3,7 +3,7 @@
 use bailiwick_capability::{Grant, Granted, Kind, Scheme, Scope};
 use bailiwick_wall::{HeldAtom, Hold, Report};
 
-use crate::files::can_hold_files;
+use crate::files::{can_hold_files, kernel_tree};
 
 /// The wall's name.
 pub(crate) const WALL: &str = "wasm";
@@ -35,6 +35,9 @@ fn not(why: &str) -> Hold {
 fn hold(atom: &Granted) -> Hold {
     let capability = atom.capability();
     match capability.kind() {
+        Kind::ReadFiles | Kind::WriteFiles if reaches_the_kernel(capability.scope()) => not(
+            "the machine's own interfaces (/proc, /sys, /dev) are no files: through them a component would reach the gate itself; name the folders that hold data",
+        ),
         Kind::ReadFiles | Kind::WriteFiles if can_hold_files() => fully(
             "WASI preopen, and a check of the opened descriptor's real path at every operation",
         ),
@@ -67,6 +70,14 @@ fn hold(atom: &Granted) -> Hold {
     }
 }
 
+/// Whether a scope of files holds, or lies in, what is no data.
+fn reaches_the_kernel(scope: &Scope) -> bool {
+    match scope {
+        Scope::Path(path) => kernel_tree(path.path()),
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +98,9 @@ mod tests {
             assert!(matches!(atom(held), Hold::Fully { .. }), "{held}");
         }
         for refused in [
+            "read_files",
+            "write_files",
+            "read_files:/",
             "network_access",
             "network_access:tcp://db.example:5432",
             "network_listen:127.0.0.1:8080",
@@ -99,5 +113,25 @@ mod tests {
         ] {
             assert!(matches!(atom(refused), Hold::Not { .. }), "{refused}");
         }
+    }
+
+    #[test]
+    fn l18_interfaces_of_the_kernel_are_no_files() {
+        for atom in [
+            "read_files:/proc/self/environ",
+            "write_files:/proc/self/mem",
+            "read_files:/proc/",
+            "read_files:/sys/",
+            "write_files:/dev/shm/",
+        ] {
+            assert!(
+                matches!(hold(&atom.parse().unwrap()), Hold::Not { .. }),
+                "{atom}"
+            );
+        }
+        assert!(matches!(
+            hold(&"read_files:/process/".parse().unwrap()),
+            Hold::Fully { .. }
+        ));
     }
 }

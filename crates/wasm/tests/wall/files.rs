@@ -130,6 +130,22 @@ async fn a_granted_tree_is_read_and_nothing_beside_it() {
     );
 }
 
+/// The host makes the operations: `/proc/self` would be the gate with its environment and its memory.
+#[test]
+fn l18_no_grant_shows_the_gates_own_proc() {
+    use bailiwick_wall::WallError;
+    for atom in [
+        "read_files:/proc/self/environ",
+        "write_files:/proc/self/mem",
+        "read_files:/proc/",
+        "read_files:/",
+        "read_files",
+    ] {
+        let refused = load(&component(FILES), &[atom.to_owned()]);
+        assert!(matches!(refused, Err(WallError::Refused(_))), "{atom}");
+    }
+}
+
 #[tokio::test]
 async fn l02_without_a_grant_there_is_no_directory() {
     let plugin = Ground::new().load(&[]);
