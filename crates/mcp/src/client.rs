@@ -52,8 +52,10 @@ pub struct ClientOptions {
     pub negotiation: Negotiation,
     /// The oldest revision that is accepted.
     pub oldest: Revision,
-    /// Bounds on each message.
+    /// Bounds on each message of the plugin.
     pub limits: Limits,
+    /// Bytes of one line to the plugin.
+    pub send_limit: usize,
     /// How long the answer to `server/discover` may take before the plugin counts as an older one.
     pub probe_timeout: Duration,
     /// How long any other request but a tool call may take.
@@ -70,6 +72,7 @@ impl Default for ClientOptions {
             negotiation: Negotiation::Auto,
             oldest: Revision::V2024_11_05,
             limits: Limits::default(),
+            send_limit: Limits::default().line,
             probe_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             events: Arc::new(NoEvents),

@@ -49,7 +49,7 @@ pub use tool::{Tool, ToolPin};
 /// Bounds on what a peer may send in one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one line; a longer one is skipped and is an error. Also the limit of what we send.
+    /// Bytes of one line; a longer one is skipped and is an error. For a server also the limit of what it sends.
     pub line: usize,
     /// Bounds inside the line.
     pub json: JsonLimits,

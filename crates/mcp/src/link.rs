@@ -80,7 +80,7 @@ impl Link {
             ended: CancellationToken::new(),
             next_id: AtomicI64::new(1),
             control,
-            line_limit: options.limits.line,
+            line_limit: options.send_limit,
             _stop: stop,
         };
         let receiver = Receiver::new(reader, &link, link._stop.0.clone(), options);

@@ -24,6 +24,7 @@ fn options() -> ClientOptions {
             line: 64 << 10,
             json: JsonLimits::default(),
         },
+        send_limit: 64 << 10,
         ..ClientOptions::default()
     }
 }
