@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bailiwick_capability::{Capability, Grant, Kind, ProgramRef, Scope};
@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// What is kept of what a plugin wrote last to its standard error.
 const MAX_STDERR: usize = 4 << 10;
@@ -182,7 +183,9 @@ impl NativeBuilder {
         let last_words = Arc::new(Mutex::new(Vec::new()));
         let errors = pipe::Receiver::from_owned_fd(stderr).map_err(io)?;
         let listens = grant.of_kind(Kind::WriteToLogs).next().is_some();
-        tokio::spawn(keep_last(errors, last_words.clone(), listens));
+        let silent = CancellationToken::new();
+        let words = keep_last(errors, last_words.clone(), listens);
+        tokio::spawn(announced(words, silent.clone()));
         let options = ClientOptions {
             info: Implementation::new("bailiwick", env!("CARGO_PKG_VERSION")),
             negotiation,
@@ -199,12 +202,13 @@ impl NativeBuilder {
                 client,
                 jailed: Mutex::new(Some(jailed)),
                 last_words,
+                silent,
                 limits: limits.clone(),
             }),
             Err(McpError::GoneOnProbe { .. }) => Err(Failure::Probe),
             Err(error) => {
                 drop(jailed);
-                tokio::task::yield_now().await;
+                let _ = timeout(GRACE, silent.cancelled()).await;
                 Err(Failure::Plugin(with_last_words(
                     &error.to_string(),
                     &last_words,
@@ -212,6 +216,11 @@ impl NativeBuilder {
             }
         }
     }
+}
+
+async fn announced(work: impl Future<Output = ()>, done: CancellationToken) {
+    work.await;
+    done.cancel();
 }
 
 async fn keep_last(mut errors: pipe::Receiver, kept: Arc<Mutex<Vec<u8>>>, forward: bool) {
@@ -230,16 +239,7 @@ async fn keep_last(mut errors: pipe::Receiver, kept: Arc<Mutex<Vec<u8>>>, forwar
 
 /// A plugin's text without what terminals obey.
 fn harmless(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.chars()
-        .map(|c| {
-            if c == '\n' || c == '\t' || !c.is_control() {
-                c
-            } else {
-                '\u{fffd}'
-            }
-        })
-        .collect()
+    bailiwick_gate::plain::plain(&String::from_utf8_lossy(bytes))
 }
 
 fn with_last_words(why: &str, kept: &Mutex<Vec<u8>>) -> String {
@@ -257,6 +257,8 @@ struct NativeInstance {
     client: Client,
     jailed: Mutex<Option<Jailed>>,
     last_words: Arc<Mutex<Vec<u8>>>,
+    /// Cancelled once nothing more can come of its standard error.
+    silent: CancellationToken,
     limits: Limits,
 }
 
@@ -280,9 +282,11 @@ impl Instance for NativeInstance {
             .client
             .call_tool(ToolCall::new(tool, arguments), self.limits.call)
             .await;
-        outcome
-            .and_then(|outcome| outcome.complete())
-            .map_err(|error| self.explain(&error))
+        let outcome = outcome.and_then(|outcome| outcome.complete());
+        if let Err(McpError::PluginGone { .. } | McpError::Io(_)) = outcome {
+            self.bury().await;
+        }
+        outcome.map_err(|error| self.explain(&error))
     }
 
     fn denied(&self) -> Vec<Denied> {
@@ -292,7 +296,7 @@ impl Instance for NativeInstance {
     fn ended(&self) -> Option<String> {
         let mut jailed = self.jailed.lock().unwrap_or_else(PoisonError::into_inner);
         match jailed.as_mut().map(Jailed::try_wait) {
-            None => Some("it was stopped".to_owned()),
+            None => Some(with_last_words("it was stopped", &self.last_words)),
             Some(Ok(None)) => None,
             Some(Ok(Some(status))) => Some(with_last_words(&status.to_string(), &self.last_words)),
             Some(Err(error)) => Some(error.to_string()),
@@ -324,6 +328,19 @@ async fn ended(jailed: &mut Jailed) {
 }
 
 impl NativeInstance {
+    /// One whose output ended answers no more: it is waited for, or ended, so that the next call starts another, and
+    /// what it wrote last is all there.
+    async fn bury(&self) {
+        let deadline = Instant::now() + GRACE;
+        while self.ended().is_none() {
+            if Instant::now() >= deadline {
+                self.stop().await;
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+        let _ = timeout(GRACE, self.silent.cancelled()).await;
+    }
+
     fn explain(&self, error: &McpError) -> CallError {
         let why = error.to_string();
         match error {
@@ -332,9 +349,8 @@ impl NativeInstance {
             }
             McpError::TimedOut { .. } => CallError::TimedOut(why),
             McpError::Refused { .. } => CallError::Failed(why),
-            McpError::Unreadable(MessageError::TooLong { .. }) | McpError::TooLarge { .. } => {
-                CallError::TooLarge(why)
-            }
+            McpError::Unreadable(MessageError::TooLong { .. }) => CallError::TooLarge(why),
+            McpError::TooLarge { .. } => CallError::Arguments(why),
             McpError::BadAnswer { .. }
             | McpError::Unreadable(_)
             | McpError::NoCommonRevision { .. } => CallError::Malformed(why),
