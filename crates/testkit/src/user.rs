@@ -1,6 +1,6 @@
 //! Running things as an ordinary user, also where the tests themselves run as root.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// `nobody` on every common system.
@@ -40,6 +40,12 @@ pub fn ordinary(program: impl AsRef<Path>) -> Command {
 /// binary that `nobody` may read, waits, and answers `false`. Run by anybody else it answers `true`.
 #[must_use]
 pub fn is_ordinary_or_rerun(test: &str) -> bool {
+    is_ordinary_or_rerun_with(test, &[])
+}
+
+/// The same, with variables that tell the ordinary user where to find what was copied for it.
+#[must_use]
+pub fn is_ordinary_or_rerun_with(test: &str, variables: &[(&str, PathBuf)]) -> bool {
     if !is_root() {
         return true;
     }
@@ -53,6 +59,7 @@ pub fn is_ordinary_or_rerun(test: &str) -> bool {
     let mut command = ordinary(&binary);
     command
         .envs(std::env::vars_os())
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .env_remove("HOME")
         .env_remove("TMPDIR");
     command

@@ -1,0 +1,22 @@
+//! The whole gate through its real binary: real third-party plugins, hostile ones, attacks on the wall,
+//! the wire, and what people see. Every scenario has its own state folder, and its log is verified.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking, also in helpers outside of test functions"
+)]
+
+mod attacks;
+mod check;
+mod exec;
+mod gates;
+mod hostile;
+mod ordinary;
+mod packages;
+mod real;
+mod refused;
+mod state;
+mod support;
+mod wire;
