@@ -24,7 +24,9 @@ fn endpoint(tools: &[&str]) -> (House, Arc<Gate>, Arc<Strings>, Arc<AtomicUsize>
     let house = House::with("", Some(builder));
     let opened = Arc::new(AtomicUsize::new(0));
     let count = opened.clone();
-    let notes = Arc::new(move |_: &_, _: &[_]| drop(count.fetch_add(1, Ordering::SeqCst)));
+    let notes = Arc::new(move |_: &_, _: &[_]| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
     let gate = Gate::new(house.host.clone(), vec![native("p", "")], true, notes);
     (house, Arc::new(gate), strings, opened)
 }

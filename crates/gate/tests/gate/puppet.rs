@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 /// What the plugin does at its next call.
 pub(crate) enum Act {
-    Answer(CallToolResult),
+    Answer(Box<CallToolResult>),
     Fail(CallError),
     /// It never answers.
     Hang,
@@ -124,7 +124,7 @@ impl Instance for Puppet {
         let act = self.strings.acts.lock().unwrap().pop_front();
         match act {
             None => Ok(CallToolResult::text("fine")),
-            Some(Act::Answer(result)) => Ok(result),
+            Some(Act::Answer(result)) => Ok(*result),
             Some(Act::Fail(error)) => {
                 if let CallError::Gone(why) = &error {
                     *self.ended.lock().unwrap() = Some(why.clone());
