@@ -10,6 +10,7 @@
 
 mod attacks;
 mod life;
+mod mounts;
 mod probe;
 mod programs;
 mod streams;
