@@ -1,7 +1,7 @@
 //! Wires everything by hand: the only place that knows every part.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,23 +152,35 @@ fn classification(config: &Config, person: &Person) -> anyhow::Result<Classifica
 fn ours(parts: &Parts<'_>) -> anyhow::Result<Vec<(PathScope, String)>> {
     let state = (parts.home.path(), "secret");
     let steering = parts.config.control_files().map(|path| (path, "control"));
-    std::iter::once(state)
+    let mut places: Vec<(PathScope, String)> = std::iter::once(state)
         .chain(steering)
         .map(|(path, label)| {
             // What is not there yet has no links to resolve.
             let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            let text = real
-                .to_str()
-                .with_context(|| format!("the name of `{}` is not UTF-8", real.display()))?;
-            let place = AbsPath::exactly(text)?;
-            let scope = if real.is_file() {
-                PathScope::File(place)
-            } else {
-                PathScope::Tree(place)
-            };
-            Ok((scope, label.to_owned()))
+            let is_file = real.is_file();
+            Ok((scope(&real, !is_file)?, label.to_owned()))
         })
-        .collect()
+        .collect::<anyhow::Result<_>>()?;
+    let here = std::env::current_dir().unwrap_or_default();
+    for (path, is_tree) in crate::workspace::steering(&here) {
+        let place = (scope(&path, is_tree)?, "control".to_owned());
+        if !places.iter().any(|(known, _)| *known == place.0) {
+            places.push(place);
+        }
+    }
+    Ok(places)
+}
+
+fn scope(path: &Path, is_tree: bool) -> anyhow::Result<PathScope> {
+    let text = path
+        .to_str()
+        .with_context(|| format!("the name of `{}` is not UTF-8", path.display()))?;
+    let place = AbsPath::exactly(text)?;
+    Ok(if is_tree {
+        PathScope::Tree(place)
+    } else {
+        PathScope::File(place)
+    })
 }
 
 fn user(config: &Config, person: &Person) -> User {

@@ -8,8 +8,6 @@ use bailiwick_policy::{Pdp, PolicySource};
 use serde::Deserialize;
 
 pub(crate) const FILE: &str = "bailiwick.yaml";
-/// Larger configurations are refused.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// How soon a tool call must be durable in the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -73,22 +71,15 @@ impl Config {
         let found = here
             .ancestors()
             .map(|dir| dir.join(FILE))
-            .find(|path| path.exists());
+            // A link that leads nowhere is an error, not a reason to look further up.
+            .find(|path| path.symlink_metadata().is_ok());
         found.map(|path| Self::read(&path)).transpose()
     }
 
     /// Reads a file, with its relative paths made absolute.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
-        let size = path
-            .metadata()
-            .with_context(|| format!("cannot read `{shown}`"))?
-            .len();
-        if size > MAX_BYTES {
-            bail!("`{shown}` has {size} bytes, over the limit of {MAX_BYTES}");
-        }
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read `{shown}`"))?;
+        let text = crate::trusted::read(path)?;
         let mut config =
             Self::parse(&text).with_context(|| format!("`{shown}` is not a configuration"))?;
         let real = path.canonicalize()?;
@@ -125,8 +116,7 @@ impl Config {
         };
         for path in &self.policies {
             for file in cedar_files(path)? {
-                let text = std::fs::read_to_string(&file)
-                    .with_context(|| format!("cannot read the policy `{}`", file.display()))?;
+                let text = crate::trusted::read(&file)?;
                 sources.push(PolicySource {
                     name: file.display().to_string(),
                     text,

@@ -57,10 +57,13 @@ pub(crate) fn run(args: &ExecArgs, named: Option<&Path>) -> anyhow::Result<ExitC
             Ok(admitted) => admitted,
             Err(refused) => return Err(refusal(&refused)),
         };
-        let launch = match admitted.launch(&host).await? {
-            Ok(launch) => launch,
-            Err(why) => return Err(exit(REFUSED, why)),
+        let launch = if args.explain {
+            // Nothing starts, so no start is recorded.
+            admitted.world(&host)
+        } else {
+            admitted.launch(&host).await?
         };
+        let launch = launch.map_err(|why| exit(REFUSED, why))?;
         let program = program(&launch, &settings)?;
         let native = Native::probe().map_err(|error| wall_error(&error))?;
         if args.explain {
@@ -130,6 +133,7 @@ async fn start(
     // From here on the terminal's signals are the program's: it is in the same process group.
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
+    let mut hung_up = signal(SignalKind::hangup())?;
     let mut jailed = match native.spawn(program, launch.grant(), &limits, Stdio::Inherit) {
         Ok(jailed) => jailed,
         Err(error) => {
@@ -150,6 +154,7 @@ async fn start(
             }
             _ = interrupted.recv() => {}
             _ = terminated.recv() => jailed.terminate()?,
+            _ = hung_up.recv() => jailed.terminate()?,
         }
     };
     let event = Event::PluginEnd {

@@ -78,20 +78,28 @@ impl Home {
     /// The key that seals grants; made on first use.
     pub(crate) fn token_keys(&self) -> anyhow::Result<Keys> {
         let path = self.0.join("token.key");
-        match OpenOptions::new()
+        if path.symlink_metadata().is_ok() {
+            return read_keys(&path);
+        }
+        // Whole or not at all, also for gates that start at the same time: written aside, then linked into place.
+        let unique = bailiwick_gate::host::session_id()?;
+        let aside = self.0.join(format!("token.key.{unique}"));
+        let cannot = || format!("cannot make `{}`", path.display());
+        let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&path)
-        {
-            Ok(mut file) => {
-                let keys = Keys::generate();
-                file.write_all(&keys.private_bytes())?;
-                file.sync_all()?;
-                Ok(keys)
+            .open(&aside)
+            .with_context(cannot)?;
+        file.write_all(&Keys::generate().private_bytes())?;
+        file.sync_all()?;
+        let linked = std::fs::hard_link(&aside, &path);
+        std::fs::remove_file(&aside).with_context(cannot)?;
+        match linked {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                Err(error).with_context(cannot)
             }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => read_keys(&path),
-            Err(error) => Err(error).with_context(|| format!("cannot make `{}`", path.display())),
+            _ => read_keys(&path),
         }
     }
 }
@@ -136,4 +144,62 @@ fn make_private(path: &Path) -> anyhow::Result<()> {
         "others may enter the state folder `{shown}`: run `chmod 700 {shown}`"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn home() -> (tempfile::TempDir, Home) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("state"));
+        home.make().unwrap();
+        (dir, home)
+    }
+
+    #[test]
+    fn gates_that_start_together_share_one_whole_key() {
+        let (_dir, home) = home();
+        let keys: Vec<_> = (0..8)
+            .map(|_| {
+                let home = home.clone();
+                std::thread::spawn(move || home.token_keys().map(|keys| keys.public().to_bytes()))
+            })
+            .collect();
+        let keys: Vec<_> = keys.into_iter().map(|key| key.join().unwrap()).collect();
+        let first = home.token_keys().unwrap().public().to_bytes();
+        for key in keys {
+            assert_eq!(key.unwrap(), first);
+        }
+        let left = std::fs::read_dir(home.path()).unwrap().count();
+        assert_eq!(left, 1, "nothing lies beside the key");
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_and_a_folder_that_they_may_enter_are_refused() {
+        let (_dir, home) = home();
+        home.token_keys().unwrap();
+        let mode = std::fs::Permissions::from_mode;
+        std::fs::set_permissions(home.path().join("token.key"), mode(0o644)).unwrap();
+        assert!(
+            home.token_keys()
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("chmod 600")
+        );
+        std::fs::set_permissions(home.path(), mode(0o755)).unwrap();
+        assert!(home.make().unwrap_err().to_string().contains("chmod 700"));
+    }
+
+    #[test]
+    fn a_key_behind_a_link_is_refused() {
+        let (dir, home) = home();
+        let elsewhere = dir.path().join("elsewhere");
+        std::fs::write(&elsewhere, [7u8; 32]).unwrap();
+        std::fs::set_permissions(&elsewhere, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, home.path().join("token.key")).unwrap();
+        assert!(home.token_keys().is_err());
+    }
 }

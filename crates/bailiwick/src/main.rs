@@ -12,7 +12,9 @@ mod home;
 mod person;
 mod report;
 mod serve;
+mod trusted;
 mod walls;
+mod workspace;
 
 use std::process::ExitCode;
 

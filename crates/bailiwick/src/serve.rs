@@ -31,7 +31,8 @@ pub(crate) fn run(args: &ServeArgs, named: Option<&Path>) -> anyhow::Result<()> 
     };
     let host = Arc::new(host(&parts)?);
     // Names stay as an agent knows them where there is nothing to tell apart.
-    let namespaced = args.command.is_empty() && args.manifest.is_none();
+    let alone = sources.len() == 1;
+    let namespaced = args.command.is_empty() && !(args.manifest.is_some() && alone);
     let gate = Arc::new(Gate::new(host, sources, namespaced, Arc::new(tell)));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -46,6 +47,7 @@ async fn serve_gate(gate: &Arc<Gate>) -> anyhow::Result<()> {
     gate.begin().await?;
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut hung_up = signal(SignalKind::hangup())?;
     let connection = serve(
         tokio::io::stdin(),
         tokio::io::stdout(),
@@ -59,8 +61,10 @@ async fn serve_gate(gate: &Arc<Gate>) -> anyhow::Result<()> {
         },
         _ = terminated.recv() => "terminated".to_owned(),
         _ = interrupted.recv() => "interrupted".to_owned(),
+        _ = hung_up.recv() => "the terminal hung up".to_owned(),
         why = gate.fatal() => {
-            // What cannot be recorded must not go on: plugins end with this process.
+            // What cannot be recorded must not go on; where the log still works, it says so.
+            let _ = gate.end(&why).await;
             bail!("{why}");
         }
     };
