@@ -30,8 +30,8 @@ pub(crate) fn steering(here: &Path) -> Vec<(PathBuf, bool)> {
     let Some(root) = here.ancestors().find(is_workspace) else {
         return Vec::new();
     };
-    let place = |name: &&str| (root.join(name.trim_end_matches('/')), name.ends_with('/'));
-    STEERING.iter().map(|name| place(&name)).collect()
+    let place = |name: &str| (root.join(name.trim_end_matches('/')), name.ends_with('/'));
+    STEERING.iter().map(|name| place(name)).collect()
 }
 
 #[cfg(test)]
