@@ -11,12 +11,15 @@ use bailiwick_mcp::{
 };
 use serde_json::Value;
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection, and what must live as long as it.
 pub(super) struct Connection {
     client: Client,
+    served: Option<JoinHandle<()>>,
     _child: Option<Child>,
 }
 
@@ -41,6 +44,7 @@ impl Connection {
         let client = Client::connect(stdout, stdin, options()).await?;
         Ok(Self {
             client,
+            served: None,
             _child: Some(child),
         })
     }
@@ -49,13 +53,26 @@ impl Connection {
     pub(super) async fn gate(gate: Arc<Gate>) -> anyhow::Result<Self> {
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         let (reader, writer) = tokio::io::split(theirs);
-        tokio::spawn(serve(reader, writer, gate, ServerOptions::default()));
+        let served = tokio::spawn(async move {
+            // How the connection ended shows on our side of it.
+            let _ = serve(reader, writer, gate, ServerOptions::default()).await;
+        });
         let (reader, writer) = tokio::io::split(ours);
         let client = Client::connect(reader, writer, options()).await?;
         Ok(Self {
             client,
+            served: Some(served),
             _child: None,
         })
+    }
+
+    /// Hangs up, and waits until the other side has let go of everything.
+    pub(super) async fn end(self) {
+        self.client.close().await;
+        drop(self.client);
+        if let Some(served) = self.served {
+            let _ = timeout(PATIENCE, served).await;
+        }
     }
 
     pub(super) async fn tools(&self) -> anyhow::Result<Vec<String>> {
