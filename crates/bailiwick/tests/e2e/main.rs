@@ -10,6 +10,7 @@
 
 mod attacks;
 mod check;
+mod component;
 mod exec;
 mod gates;
 mod hostile;

@@ -90,8 +90,8 @@ fn uvx_fetches_once_and_runs_without_network() {
 fn a_package_that_cannot_be_had_is_a_refused_plugin_and_said_why() {
     let world = World::new();
     let mut command = world.bailiwick(&["serve", "--", "npx", "-y", "no-such-server@1.0.0"]);
-    command.env("npm_config_registry", NOWHERE);
-    command.env("npm_config_fetch_retries", "0");
+    let settings = format!("registry={NOWHERE}\nfetch-retries=0\n");
+    command.env("npm_config_userconfig", world.file("npmrc", &settings));
     let mut gate = crate::support::Gate::start(command, crate::support::Family::Legacy);
     assert!(gate.tools().is_empty());
     let words = gate.end();
