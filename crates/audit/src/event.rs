@@ -231,7 +231,7 @@ pub enum Event {
     },
     /// A plugin is about to start.
     PluginStart {
-        /// The wall that holds it: `jail`, `wasm`, `remote`.
+        /// The wall that holds it: `native`, `wasm`.
         wall: String,
         /// The grant that it is held to.
         grant: Vec<String>,

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{AuditArgs, AuditCommand, QueryArgs};
 use crate::home::Home;
-use crate::report::{FINE, FOUND};
+use crate::report::{FINE, FOUND, say};
 
 /// How often a followed log is looked at.
 const POLL: Duration = Duration::from_millis(200);
@@ -64,7 +64,7 @@ fn verify_all(
             .iter()
             .map(|(dir, outcome)| as_value(dir, outcome))
             .collect();
-        println!("{}", serde_json::to_string_pretty(&json!({ "logs": all }))?);
+        say!("{}", serde_json::to_string_pretty(&json!({ "logs": all }))?);
     } else {
         outcomes
             .iter()
@@ -92,23 +92,23 @@ fn read_checkpoint(path: &Path, key: &VerifierKey) -> anyhow::Result<Checkpoint>
 pub(crate) fn print_outcome(dir: &Path, outcome: &Result<Verified, Report>) {
     match outcome {
         Ok(verified) => {
-            println!(
+            say!(
                 "✔ {}: {} entries, all as they were signed",
                 dir.display(),
                 verified.size
             );
-            println!("  signed by {}, root {}", verified.origin, verified.root);
+            say!("  signed by {}, root {}", verified.origin, verified.root);
             if verified.unsealed() > 0 {
-                println!("  the newest {} are not signed yet", verified.unsealed());
+                say!("  the newest {} are not signed yet", verified.unsealed());
             }
         }
         Err(report) => {
-            println!("✘ {}: the log is not what was signed", dir.display());
+            say!("✘ {}: the log is not what was signed", dir.display());
             for finding in &report.findings {
-                println!("  - {finding}");
+                say!("  - {finding}");
             }
             if report.more > 0 {
-                println!("  - and {} more", report.more);
+                say!("  - and {} more", report.more);
             }
         }
     }

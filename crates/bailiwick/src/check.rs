@@ -17,7 +17,7 @@ use crate::assemble::{Parts, judge};
 use crate::cli::CheckArgs;
 use crate::config::Config;
 use crate::home::Home;
-use crate::report::{FINE, FOUND, table};
+use crate::report::{FINE, FOUND, say, table};
 use crate::serve::configured;
 
 pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<ExitCode> {
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
             .iter()
             .map(|(source, report)| as_json(source, report))
             .collect();
-        println!(
+        say!(
             "{}",
             serde_json::to_string_pretty(&json!({ "plugins": all }))?
         );
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
 
 pub(crate) fn show(judge: &Judge, source: &Source, report: &Result<Assessment, String>) {
     let manifest = &source.manifest;
-    println!(
+    say!(
         "{} {} ({})",
         manifest.id(),
         manifest.version(),
@@ -86,20 +86,20 @@ pub(crate) fn show(judge: &Judge, source: &Source, report: &Result<Assessment, S
     );
     let assessment = match report {
         Ok(assessment) => assessment,
-        Err(why) => return println!("  cannot run here: {why}\n"),
+        Err(why) => return say!("  cannot run here: {why}\n"),
     };
-    println!("for {} in {}\n", judge.user.name, judge.environment);
+    say!("for {} in {}\n", judge.user.name, judge.environment);
     let mut table = table(["asks", "gets", "because", "held by"]);
     for row in &assessment.rows {
         table.add_row(cells(row));
     }
-    println!("{table}");
+    say!("{table}");
     if assessment.loadable() {
         let whole = assessment
             .rows
             .iter()
             .all(|row| row.standing() == Standing::Granted);
-        println!(
+        say!(
             "It would be loaded{}.\n",
             if whole {
                 ""
@@ -109,9 +109,9 @@ pub(crate) fn show(judge: &Judge, source: &Source, report: &Result<Assessment, S
         );
         return;
     }
-    println!("It would not be loaded:");
+    say!("It would not be loaded:");
     for line in &assessment.missing {
-        println!("  - {line}");
+        say!("  - {line}");
     }
     for row in assessment
         .rows
@@ -120,13 +120,13 @@ pub(crate) fn show(judge: &Judge, source: &Source, report: &Result<Assessment, S
     {
         if let Err(error) = &row.resolved {
             let shown = manifest.diagnostic(row.span, error.message.clone(), error.help.clone());
-            println!(
+            say!(
                 "\n{}",
                 format!("{:?}", miette::Report::new(shown)).trim_end()
             );
         }
     }
-    println!();
+    say!();
 }
 
 /// The policies that would permit what none permits, for whoever wants that.
@@ -143,11 +143,11 @@ fn suggest(assessment: &Assessment) {
     if remedies.is_empty() {
         return;
     }
-    println!(
+    say!(
         "No policy permits the rest. Whoever wants it adds this, or a part of it, to a policy file:\n"
     );
-    remedies.iter().for_each(|remedy| println!("    {remedy}"));
-    println!();
+    remedies.iter().for_each(|remedy| say!("    {remedy}"));
+    say!();
 }
 
 fn cells(row: &Row) -> [String; 4] {

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use bailiwick_manifest::{ComponentError, embed};
 
 use crate::cli::EmbedArgs;
-use crate::report::{FINE, diagnostic};
+use crate::report::{FINE, diagnostic, say};
 
 pub(crate) fn run(args: &EmbedArgs) -> anyhow::Result<ExitCode> {
     let read = |path: &std::path::Path| {
@@ -27,6 +27,6 @@ pub(crate) fn run(args: &EmbedArgs) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("cannot make `{shown}`; an existing file is not replaced"))?;
     file.write_all(&whole)
         .with_context(|| format!("cannot write `{shown}`"))?;
-    println!("`{shown}` carries its manifest; look at it with `bailiwick check {shown}`");
+    say!("`{shown}` carries its manifest; look at it with `bailiwick check {shown}`");
     Ok(ExitCode::from(FINE))
 }

@@ -26,7 +26,7 @@ use crate::assemble::{Parts, host};
 use crate::cli::ExecArgs;
 use crate::config::Config;
 use crate::home::Home;
-use crate::report::{NO_WALL, REFUSED, USAGE, exit};
+use crate::report::{NO_WALL, REFUSED, USAGE, exit, say};
 use crate::serve::synthetic;
 use crate::walls::extend_closure;
 
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &ExecArgs, named: Option<&Path>) -> anyhow::Result<ExitC
             native
                 .explain(&program, launch.grant())
                 .iter()
-                .for_each(|line| println!("{line}"));
+                .for_each(|line| say!("{line}"));
             return Ok(ExitCode::SUCCESS);
         }
         start(&host, &admitted, &native, &program, &launch).await

@@ -1,5 +1,6 @@
 //! How results and errors look: standard output is for data, standard error for people.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use bailiwick_gate::discover::DiscoverError;
@@ -14,6 +15,8 @@ pub(crate) const FOUND: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// The wall could not be built.
 pub(crate) const NO_WALL: u8 = 125;
+/// Nobody reads standard output any more: 128 and SIGPIPE's number, as shells say it.
+const CLOSED: i32 = 141;
 /// Refused by policy.
 pub(crate) const REFUSED: u8 = 126;
 
@@ -74,6 +77,19 @@ fn width() -> u16 {
         120
     } else {
         columns.clamp(80, 200)
+    }
+}
+
+/// Prints a line of data. A reader that has gone away, such as `head`, ends the command as it ends others.
+macro_rules! say {
+    () => { $crate::report::line(format_args!("")) };
+    ($($text:tt)*) => { $crate::report::line(format_args!($($text)*)) };
+}
+pub(crate) use say;
+
+pub(crate) fn line(text: std::fmt::Arguments<'_>) {
+    if writeln!(std::io::stdout().lock(), "{text}").is_err() {
+        std::process::exit(CLOSED);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 
+use crate::report::say;
 use serde_json::{Value, json};
 
 /// What a step showed.
@@ -38,14 +39,14 @@ impl Teller {
     pub(super) fn chapter(&mut self, title: &str) {
         self.steps.push(json!({ "chapter": title }));
         if !self.json {
-            println!("\n{}", self.paint("1", &format!("── {title} ──")));
+            say!("\n{}", self.paint("1", &format!("── {title} ──")));
         }
     }
 
     /// Plain text for people only.
     pub(super) fn say(&self, text: &str) {
         if !self.json {
-            println!("{text}");
+            say!("{text}");
         }
     }
 
@@ -65,7 +66,7 @@ impl Teller {
         self.steps
             .push(json!({ "tried": what, "outcome": outcome, "mark": name }));
         if !self.json {
-            println!("  {} {what}\n      {outcome}", self.paint(colour, sign));
+            say!("  {} {what}\n      {outcome}", self.paint(colour, sign));
         }
     }
 
@@ -73,9 +74,9 @@ impl Teller {
     pub(super) fn finish(self) -> anyhow::Result<bool> {
         if self.json {
             let all = json!({ "as_promised": !self.broken, "steps": self.steps });
-            println!("{}", serde_json::to_string_pretty(&all)?);
+            say!("{}", serde_json::to_string_pretty(&all)?);
         } else if self.broken {
-            println!("\nSomething did not go as promised: please report it.");
+            say!("\nSomething did not go as promised: please report it.");
         }
         Ok(!self.broken)
     }
