@@ -1,4 +1,9 @@
 //! What a manifest means once it is read, however it was written.
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "helpers of tests may end the test"
+)]
 
 use bailiwick_capability::{Capability, Kind};
 use bailiwick_manifest::{

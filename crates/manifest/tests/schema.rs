@@ -1,4 +1,5 @@
 //! The checked-in JSON Schema is the generated one, and agrees with the reader on every example in the documentation.
+#![expect(clippy::expect_used, reason = "helpers of tests may end the test")]
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
 //! Blocks that another Biscuit tool appended: whatever is not ours is refused, even where it would do no harm.
+#![expect(clippy::expect_used, reason = "helpers of tests may end the test")]
 
 use bailiwick_capability::Grant;
 use bailiwick_token::{Claims, Expectation, Keys, Token, TokenError, mint, verify};

@@ -1,4 +1,5 @@
 //! Tokens as the gate uses them: what is sealed comes out, attenuation narrows, everything else is refused.
+#![expect(clippy::expect_used, reason = "helpers of tests may end the test")]
 
 use bailiwick_capability::{Capability, Grant, Granted};
 use bailiwick_token::{

@@ -1,4 +1,9 @@
 //! Every way in which a manifest is refused: the place, the message and the help.
+#![expect(
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may end the test"
+)]
 
 mod whole;
 
