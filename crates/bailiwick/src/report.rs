@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use bailiwick_gate::discover::DiscoverError;
+use bailiwick_manifest::ManifestErrors;
 use comfy_table::presets::UTF8_FULL;
 use comfy_table::{ContentArrangement, Table};
 
@@ -44,13 +45,22 @@ pub(crate) fn exit(status: u8, message: impl Into<String>) -> anyhow::Error {
     .into()
 }
 
-/// An error that points at its lines.
-pub(crate) fn diagnostic<E>(error: E) -> anyhow::Error
-where
-    E: miette::Diagnostic + Send + Sync + 'static,
-{
-    let shown = format!("{:?}", miette::Report::new(error));
-    exit(USAGE, shown.trim_start().to_owned())
+/// Every problem of a manifest, each at its lines.
+pub(crate) fn diagnostic(errors: ManifestErrors) -> anyhow::Error {
+    let drawn = errors.problems().iter().map(|problem| {
+        let drawn = format!("{:?}", miette::Report::new(problem.clone()));
+        drawn.trim().to_owned()
+    });
+    let mut parts: Vec<String> = drawn.collect();
+    let count = parts.len() + errors.left_out();
+    if errors.left_out() > 0 {
+        parts.push(format!("and {} more", errors.left_out()));
+    }
+    let problems = if count == 1 { "problem" } else { "problems" };
+    exit(
+        USAGE,
+        format!("{count} {problems} to mend\n\n{}", parts.join("\n\n")),
+    )
 }
 
 /// What is wrong with a plugin on disk, with its lines where it has some.
