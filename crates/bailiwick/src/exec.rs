@@ -12,7 +12,7 @@ use bailiwick_gate::Host;
 use bailiwick_gate::admit::{Admitted, Refused, admit};
 use bailiwick_gate::discover::source;
 use bailiwick_gate::host::session_id;
-use bailiwick_gate::world::Launch;
+use bailiwick_gate::world::{Launch, Source};
 use bailiwick_jail::{Native, Stdio};
 use bailiwick_manifest::Manifest;
 use bailiwick_policy::Agent;
@@ -53,28 +53,50 @@ pub(crate) fn run(args: &ExecArgs, named: Option<&Path>) -> anyhow::Result<ExitC
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let session = session_id()?;
-        let admitted = match admit(&host, &session, &agent, Arc::new(source)).await? {
-            Ok(admitted) => admitted,
-            Err(refused) => return Err(refusal(&refused)),
+        let subject = host.subject(&session, &agent);
+        let client = format!("{} {}", agent.name, agent.version);
+        let protocol = "none".to_owned();
+        let begin = Event::SessionStart { client, protocol };
+        host.recorder.durable(&subject, begin).await?;
+        let outcome = held(args, &host, &settings, &session, &agent, source).await;
+        let reason = match &outcome {
+            Ok(_) => "the command ended".to_owned(),
+            Err(error) => error.to_string(),
         };
-        let launch = if args.explain {
-            // Nothing starts, so no start is recorded.
-            admitted.world(&host)
-        } else {
-            admitted.launch(&host).await?
-        };
-        let launch = launch.map_err(|why| exit(REFUSED, why))?;
-        let program = program(&launch, &settings)?;
-        let native = Native::probe().map_err(|error| wall_error(&error))?;
-        if args.explain {
-            native
-                .explain(&program, launch.grant())
-                .iter()
-                .for_each(|line| say!("{line}"));
-            return Ok(ExitCode::SUCCESS);
-        }
-        start(&host, &admitted, &native, &program, &launch).await
+        let end = Event::SessionEnd { reason };
+        host.recorder.durable(&subject, end).await?;
+        outcome
     })
+}
+
+/// One program behind the wall, from its request to its end.
+async fn held(
+    args: &ExecArgs,
+    host: &Host,
+    settings: &Settings,
+    session: &str,
+    agent: &Agent,
+    source: Source,
+) -> anyhow::Result<ExitCode> {
+    let admitted = match admit(host, session, agent, Arc::new(source)).await? {
+        Ok(admitted) => admitted,
+        Err(refused) => return Err(refusal(&refused)),
+    };
+    let launch = if args.explain {
+        // Nothing starts, so no start is recorded.
+        admitted.world(host)
+    } else {
+        admitted.launch(host).await?
+    };
+    let launch = launch.map_err(|why| exit(REFUSED, why))?;
+    let program = program(&launch, settings)?;
+    let native = Native::probe().map_err(|error| wall_error(&error))?;
+    if args.explain {
+        let lines = native.explain(&program, launch.grant());
+        lines.iter().for_each(|line| say!("{line}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    start(host, &admitted, &native, &program, &launch).await
 }
 
 fn words(args: &ExecArgs) -> anyhow::Result<Vec<String>> {

@@ -73,11 +73,13 @@ fn what_was_granted_is_there_and_nothing_else() {
     assert_eq!(
         kinds,
         [
+            "session_start",
             "request",
             "decision",
             "token_minted",
             "plugin_start",
-            "plugin_end"
+            "plugin_end",
+            "session_end"
         ]
     );
 }

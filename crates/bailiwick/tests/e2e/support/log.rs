@@ -67,11 +67,7 @@ pub(crate) fn in_order(entries: &[Value]) {
             _ => {}
         }
         let session = &entry["entry"]["subject"]["session"];
-        // One program inside the wall is no session of an agent's.
-        let of_agent = !entry["entry"]["subject"]["agent"]
-            .as_str()
-            .is_some_and(|agent| agent.starts_with("exec "));
-        if !session.is_null() && of_agent && kind(entry) != "session_start" {
+        if !session.is_null() && kind(entry) != "session_start" {
             last("session_start", &["session"]);
             let ended = before
                 .iter()
