@@ -176,11 +176,12 @@ impl Shape {
                 json!({"type": "array", "items": item.schema(), "minItems": len, "maxItems": len})
             }
             Self::Record(fields) => object_schema(fields),
+            // No `items: false`: clients that read draft 7 do not know `prefixItems`, and would refuse every item.
             Self::Tuple(items) => json!({
                 "type": "array",
                 "prefixItems": items.iter().map(Self::schema).collect::<Vec<_>>(),
-                "items": false,
                 "minItems": items.len(),
+                "maxItems": items.len(),
             }),
             Self::Variant(cases) => {
                 json!({"oneOf": cases.iter().map(case_schema).collect::<Vec<_>>()})

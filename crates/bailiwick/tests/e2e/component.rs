@@ -1,5 +1,6 @@
 //! A component beside a native plugin: what its wall refuses is in the log.
 
+use bailiwick_testkit::sdk::Sdk;
 use serde_json::{Value, json};
 
 use crate::support::{Family, Script, World, kind, text};
@@ -57,4 +58,41 @@ fn an_operation_that_the_wall_refuses_is_in_the_log() {
     assert_eq!(denied[0]["event"]["operation"], "read_files");
     let target = denied[0]["event"]["target"].as_str().unwrap();
     assert!(target.contains("secret"), "{target}");
+}
+
+/// What `scripts/build-components.sh` built; the set-up calls it.
+fn built_by_a_toolchain() -> Vec<u8> {
+    let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/components");
+    let folder = std::env::var("BAILIWICK_COMPONENTS").unwrap_or_else(|_| usual.to_owned());
+    std::fs::read(format!("{folder}/text.wasm"))
+        .expect("the JavaScript component is built; run `cargo xtask setup`")
+}
+
+#[test]
+fn components_of_a_toolchain_and_of_text_stand_behind_one_endpoint() {
+    let world = World::new();
+    world.file("data/docs/a.txt", "alpha");
+    world.file(
+        "text/plugin.yaml",
+        "id: text\nversion: 1.0.0\nrequired_capabilities: [clock, random]\nruntime: {component: text.wasm}\n",
+    );
+    std::fs::write(world.path("text/text.wasm"), built_by_a_toolchain()).unwrap();
+    let atom = format!("read_files:{}/", world.path("data/docs"));
+    let files = put(&world, "files", &atom);
+    world.configure(&["text", &files], &world.files_policy());
+    for sdk in Sdk::ALL {
+        let outcome = world
+            .session(&[])
+            .call("text__text_shout", json!({ "text": "quiet", "times": 2 }))
+            .call("text__text_shout", json!({ "text": "quiet", "times": 300 }))
+            .call(
+                "files__read",
+                json!({ "dir": 0, "path": "a.txt", "flags": 1 }),
+            )
+            .run(sdk);
+        assert_eq!(outcome.text(0), "QUIET!!", "{outcome:?}");
+        assert!(outcome.failed(1), "300 is no u8: {outcome:?}");
+        assert!(!outcome.failed(2), "{outcome:?}");
+    }
+    world.settled();
 }
