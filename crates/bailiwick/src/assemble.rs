@@ -34,6 +34,19 @@ pub(crate) struct Parts<'a> {
     pub(crate) progress: Progress,
 }
 
+impl<'a> Parts<'a> {
+    /// The parts of a command at a terminal: progress goes to standard error.
+    pub(crate) fn new(config: &'a Config, home: &'a Home, allow: &'a [Capability]) -> Self {
+        let progress: Progress = Arc::new(|line| eprintln!("bailiwick: {line}"));
+        Self {
+            config,
+            home,
+            allow,
+            progress,
+        }
+    }
+}
+
 /// What decides, from parts; it leaves no trace. Gives the policies' digest as well.
 pub(crate) fn judge(parts: &Parts<'_>, cache: Option<PathBuf>) -> anyhow::Result<(Judge, String)> {
     let config = parts.config;

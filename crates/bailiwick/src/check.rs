@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use bailiwick_gate::Judge;
 use bailiwick_gate::assess::{Assessment, Row, Standing};
@@ -37,12 +36,7 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
     };
     let config = config.unwrap_or_default();
     let home = Home::locate()?;
-    let parts = Parts {
-        config: &config,
-        home: &home,
-        allow: &args.given.allow,
-        progress: Arc::new(|line| eprintln!("bailiwick: {line}")),
-    };
+    let parts = Parts::new(&config, &home, &args.given.allow);
     let (judge, _) = judge(&parts, None)?;
     let agent = Agent {
         name: "check".to_owned(),

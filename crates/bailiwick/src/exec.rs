@@ -33,12 +33,7 @@ use crate::walls::extend_closure;
 pub(crate) fn run(args: &ExecArgs, named: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = Config::find(named)?.unwrap_or_default();
     let home = Home::locate()?;
-    let parts = Parts {
-        config: &config,
-        home: &home,
-        allow: &args.given.allow,
-        progress: Arc::new(|line| eprintln!("bailiwick: {line}")),
-    };
+    let parts = Parts::new(&config, &home, &args.given.allow);
     let host = host(&parts)?;
     let settings = Settings::from_process(home.cache());
     let command = words(args)?;

@@ -23,12 +23,7 @@ pub(crate) fn run(args: &ServeArgs, named: Option<&Path>) -> anyhow::Result<()> 
     let sources = sources(args, config.as_ref())?;
     let config = config.unwrap_or_default();
     let home = Home::locate()?;
-    let parts = Parts {
-        config: &config,
-        home: &home,
-        allow: &args.given.allow,
-        progress: Arc::new(|line| eprintln!("bailiwick: {line}")),
-    };
+    let parts = Parts::new(&config, &home, &args.given.allow);
     let host = Arc::new(host(&parts)?);
     // Names stay as an agent knows them where there is nothing to tell apart.
     let alone = sources.len() == 1;
