@@ -296,7 +296,7 @@ pub enum Event {
         target: String,
         /// Why it was refused.
         reason: String,
-        /// How many more of the kind were dropped by the rate limit since the last one.
+        /// How many more were refused and not written one by one: repeats, and what the rate limit left out.
         dropped: u64,
     },
     /// A package was fetched into the cache, before it is run.

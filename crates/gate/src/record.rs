@@ -62,13 +62,14 @@ impl Recorder {
         subject: &Subject,
         denied: Vec<bailiwick_wall::Denied>,
     ) -> Result<(), AuditError> {
-        let mut dropped = denied.len().saturating_sub(MAX_DENIED) as u64;
+        let left_out = denied.iter().skip(MAX_DENIED).map(|denied| denied.times);
+        let mut dropped: u64 = left_out.sum();
         for operation in denied.into_iter().take(MAX_DENIED) {
             let event = Event::OperationDenied {
                 operation: operation.operation,
                 target: operation.target,
                 reason: operation.reason,
-                dropped: std::mem::take(&mut dropped),
+                dropped: std::mem::take(&mut dropped) + operation.times.saturating_sub(1),
             };
             self.written(subject, event).await?;
         }

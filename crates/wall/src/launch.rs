@@ -37,4 +37,6 @@ pub struct Denied {
     pub target: String,
     /// Why it was refused, for the operator.
     pub reason: String,
+    /// How often since the last report.
+    pub times: u64,
 }

@@ -56,6 +56,7 @@ impl Notes {
                 operation: operation.into(),
                 target: bounded(target.into()),
                 reason: bounded(reason.into()),
+                times: 1,
             });
         } else {
             aside.denied_dropped += 1;

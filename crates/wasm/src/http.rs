@@ -7,14 +7,13 @@
 mod dial;
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_capability::{
     Capability, DnsName, Grant, Host, HostPattern, Kind, Method, NetScope, Scheme, Scope, UrlPath,
 };
+use bailiwick_wall::{Addresses, Resolve};
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Limited};
 use tokio_rustls::rustls;
@@ -29,15 +28,6 @@ type SendResult = Result<
     ),
     Error,
 >;
-
-/// Addresses of one name.
-pub type Addresses = Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>>;
-
-/// Looks names up for the host. Asked only about names that are granted.
-pub trait Resolve: Send + Sync {
-    /// All addresses of `name`.
-    fn resolve(&self, name: &DnsName) -> Addresses;
-}
 
 /// The machine's own resolver.
 #[derive(Debug, Clone, Copy, Default)]

@@ -7,7 +7,6 @@
 //! Every call gets a fresh store and instance: a component keeps no state between calls, and what one call
 //! broke or hoarded is gone with it.
 
-mod address;
 mod aside;
 mod bounds;
 mod cache;
@@ -23,7 +22,8 @@ mod tools;
 mod wasm;
 
 pub use aside::Aside;
-pub use http::{Addresses, Resolve, SystemResolver};
+pub use bailiwick_wall::{Addresses, Resolve};
+pub use http::SystemResolver;
 pub use imports::{Import, Imports, Need};
 pub use plugin::{CallError, Plugin};
 pub use tools::ToolSpec;

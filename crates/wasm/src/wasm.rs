@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bailiwick_capability::{Grant, Kind};
-use bailiwick_wall::{Limits, Report, Wall, WallError};
+use bailiwick_wall::{Limits, Report, Resolve, Wall, WallError};
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use wasmtime::component::Component;
@@ -12,7 +12,7 @@ use wasmtime::{Config, Engine};
 
 use crate::bounds::Ticker;
 use crate::files::FileWorld;
-use crate::http::{Outside, Resolve};
+use crate::http::Outside;
 use crate::imports::Imports;
 use crate::link::linker;
 use crate::plugin::{Plugin, World};

@@ -11,8 +11,8 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use wasmtime_wasi_http::Error;
 
 use super::{Outside, Target};
-use crate::address::not_public;
 use crate::aside::Notes;
+use bailiwick_wall::misleads;
 
 /// A plain or TLS connection.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -58,12 +58,7 @@ async fn addresses(
         return Err(Error::DestinationNotFound);
     }
     for address in &found {
-        let why = if name.as_str() == "localhost" {
-            (!address.is_loopback()).then_some("`localhost` that is not loopback")
-        } else {
-            not_public(*address)
-        };
-        if let Some(why) = why {
+        if let Some(why) = misleads(name, *address) {
             let reason = format!(
                 "`{name}` leads to {address}, which is {why}; only a grant of that address itself opens it"
             );

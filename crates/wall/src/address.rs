@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// A name that leads to such an address is refused unless the address itself was granted, so that
 /// whoever answers DNS cannot point a granted name into the machine or its network. Ranges from the
 /// IANA special-purpose registries (RFC 6890 and its updates).
-pub(crate) fn not_public(address: IpAddr) -> Option<&'static str> {
+#[must_use]
+pub fn not_public(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(v4) => not_public_v4(v4),
         IpAddr::V6(v6) => not_public_v6(v6),
