@@ -21,6 +21,10 @@ pub struct Limits {
     pub start: Duration,
     /// Size of one message or result, in bytes.
     pub output_bytes: usize,
+    /// Wall-clock time of the whole program, after which it is ended; none means unbounded.
+    pub wall_clock: Option<Duration>,
+    /// What all files that it writes may take together, in bytes; none means that only the file system bounds it.
+    pub disk_bytes: Option<u64>,
 }
 
 impl Default for Limits {
@@ -34,6 +38,8 @@ impl Default for Limits {
             call: Duration::from_secs(60),
             start: Duration::from_secs(60),
             output_bytes: 8 << 20,
+            wall_clock: None,
+            disk_bytes: None,
         }
     }
 }
