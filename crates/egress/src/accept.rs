@@ -1,0 +1,1 @@
+//! From an accepted connection to what becomes of it.

@@ -1,0 +1,1 @@
+//! The certificate authority of one session, which only its sandbox trusts.

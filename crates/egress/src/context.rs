@@ -1,0 +1,56 @@
+//! What all connections of one plugin share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bailiwick_capability::Kind;
+use bailiwick_wall::Denials;
+
+use crate::dial::Outside;
+use crate::rules::Rules;
+
+/// What all connections of one plugin share.
+pub(crate) struct Context {
+    pub(crate) rules: Rules,
+    pub(crate) outside: Outside,
+    pub(crate) denials: Denials,
+    pub(crate) counts: Counts,
+}
+
+impl Context {
+    /// Tells that something was refused. `target` as `scheme://host:port`, without a query.
+    pub(crate) fn refuse(&self, target: &str, reason: &str) {
+        self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        self.denials
+            .add(Kind::NetworkAccess.as_str(), target, reason);
+    }
+}
+
+/// Running totals.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) connections: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) questions: AtomicU64,
+}
+
+/// What an [`crate::Egress`] has served so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections that went out.
+    pub connections: u64,
+    /// Connections, requests and names that were refused.
+    pub refused: u64,
+    /// DNS questions that were answered, whatever the answer.
+    pub questions: u64,
+}
+
+impl Counts {
+    pub(crate) fn read(&self) -> Counters {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Counters {
+            connections: read(&self.connections),
+            refused: read(&self.refused),
+            questions: read(&self.questions),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What is made before the plugin starts, and what serves it while it runs.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bailiwick_capability::{Grant, Host, HostPattern};
+use bailiwick_wall::{Denials, Resolve, Secret, WallError};
+use tokio::task::JoinSet;
+
+use crate::context::{Context, Counters, Counts};
+use crate::dial::{Outside, SystemResolver};
+use crate::http::Terminator;
+use crate::rules::Rules;
+
+/// How the host goes out, and which addresses stand for names inside.
+#[derive(Clone)]
+pub struct Settings {
+    /// Looks granted names up.
+    pub resolver: Arc<dyn Resolve>,
+    /// Certificate authorities trusted besides those of the browsers and of the machine; DER.
+    pub extra_roots: Vec<Vec<u8>>,
+    /// First address of the /15 that stands for names inside: 198.18.0.0 (RFC 2544), where DNS is at .0.1.
+    pub synthetic: Ipv4Addr,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            resolver: Arc::new(SystemResolver),
+            extra_roots: Vec::new(),
+            synthetic: Ipv4Addr::new(198, 18, 0, 0),
+        }
+    }
+}
+
+/// Sockets that listen in the plugin's network namespace.
+#[derive(Debug)]
+pub struct Listeners {
+    /// A UDP socket on the resolver's address, port 53.
+    pub dns_udp: OwnedFd,
+    /// A listening TCP socket on the resolver's address, port 53.
+    pub dns_tcp: OwnedFd,
+    /// A listening TCP socket on every address, for each port.
+    pub tcp: Vec<(u16, OwnedFd)>,
+}
+
+/// All that a plugin's network needs, before the plugin starts.
+pub struct Prepared {
+    rules: Rules,
+    outside: Outside,
+    terminator: Terminator,
+}
+
+impl Prepared {
+    /// Prepares the network part of `grant`; none where no `network_access` is granted.
+    ///
+    /// # Errors
+    /// An atom that cannot be held exactly, as [`crate::hold`] says; a certificate authority that cannot
+    /// be read or made.
+    pub fn new(
+        grant: &Grant,
+        secrets: Vec<Secret>,
+        settings: Settings,
+    ) -> Result<Option<Self>, WallError> {
+        let rules = Rules::new(grant, secrets)?;
+        if rules.scopes().next().is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            outside: Outside::new(settings.resolver, &settings.extra_roots)?,
+            terminator: Terminator::new(&rules)?,
+            rules,
+        }))
+    }
+
+    /// The ports to listen on.
+    #[must_use]
+    pub fn ports(&self) -> BTreeSet<u16> {
+        self.rules.scopes().map(|scope| scope.port()).collect()
+    }
+
+    /// The granted literal addresses, which are to be put on the loopback device.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let literal = |host: &HostPattern| match host {
+            HostPattern::Exact(Host::Ip(address)) => Some(*address),
+            _ => None,
+        };
+        let literals: BTreeSet<IpAddr> = self
+            .rules
+            .scopes()
+            .filter_map(|scope| literal(scope.host()))
+            .collect();
+        literals.into_iter().collect()
+    }
+
+    /// Files that the plugin is shown in place of the host's.
+    #[must_use]
+    pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        self.terminator.files()
+    }
+
+    /// Variables of the plugin's environment.
+    #[must_use]
+    pub fn env(&self) -> Vec<(String, String)> {
+        self.terminator.env()
+    }
+
+    /// Serves the plugin until the answer is dropped. Refusals go to `denials`.
+    ///
+    /// # Errors
+    /// A descriptor that is no such socket; a call from outside a tokio runtime with I/O and time.
+    pub fn serve(self, listeners: Listeners, denials: Denials) -> io::Result<Egress> {
+        let context = Arc::new(Context {
+            rules: self.rules,
+            outside: self.outside,
+            denials,
+            counts: Counts::default(),
+        });
+        let _ = listeners;
+        Ok(Egress {
+            context,
+            _tasks: JoinSet::new(),
+        })
+    }
+}
+
+/// Serves one plugin's network; dropping it ends every connection.
+pub struct Egress {
+    context: Arc<Context>,
+    _tasks: JoinSet<()>,
+}
+
+impl Egress {
+    /// What was served so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.context.counts.read()
+    }
+}
