@@ -11,6 +11,7 @@ const SYSTEM: &[(&str, &[&str], &str)] = &[
     ("git", &["--version"], "git"),
     ("bwrap", &["--version"], "bubblewrap"),
     ("setpriv", &["--version"], "util-linux"),
+    ("/usr/sbin/ip", &["-V"], "iproute2"),
     ("node", &["--version"], "nodejs"),
     ("npm", &["--version"], "npm"),
     (

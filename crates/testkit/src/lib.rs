@@ -8,6 +8,7 @@
 )]
 
 pub mod bwrap;
+pub mod netns;
 pub mod real;
 pub mod sdk;
 pub mod user;
