@@ -16,8 +16,8 @@ use crate::base;
 ///
 /// # Errors
 /// When the descriptor is a folder, a place rather than an open file, a disk, or a socket that could reach
-/// another than its peer.
-pub(crate) fn check(fd: BorrowedFd<'_>) -> io::Result<()> {
+/// another than its peer: any socket, where the program may `connect`, for it could be parted from its peer.
+pub(crate) fn check(fd: BorrowedFd<'_>, networked: bool) -> io::Result<()> {
     let refuse = |what: &str| {
         Err(io::Error::other(format!(
             "a standard stream is {what}, which would let the program reach past the wall; \
@@ -30,6 +30,9 @@ pub(crate) fn check(fd: BorrowedFd<'_>) -> io::Result<()> {
     match FileType::from_raw_mode(fstat(fd)?.st_mode) {
         FileType::RegularFile | FileType::Fifo | FileType::CharacterDevice => Ok(()),
         FileType::Socket => {
+            if networked {
+                return refuse("a socket, beside a granted network");
+            }
             let streams = matches!(socket_type(fd)?, SocketType::STREAM | SocketType::SEQPACKET);
             if streams && getpeername(fd).is_ok() {
                 return Ok(());
@@ -79,7 +82,7 @@ mod tests {
             one.as_fd(),
             null.as_fd(),
         ] {
-            check(stream).unwrap();
+            check(stream, false).unwrap();
         }
         let folder = File::open(dir.path()).unwrap();
         let place = rustix::fs::open("/dev/null", OFlags::PATH, rustix::fs::Mode::empty()).unwrap();
@@ -95,9 +98,17 @@ mod tests {
             listener.as_fd(),
         ];
         for fd in more {
-            let error = check(fd).unwrap_err().to_string();
+            let error = check(fd, false).unwrap_err().to_string();
             assert!(error.contains("past the wall"), "{error}");
         }
+    }
+
+    #[test]
+    fn l20_no_socket_is_handed_to_who_may_connect() {
+        let (one, _two) = UnixStream::pair().unwrap();
+        assert!(check(one.as_fd(), true).is_err());
+        let null = File::open("/dev/null").unwrap();
+        check(null.as_fd(), true).unwrap();
     }
 
     #[test]

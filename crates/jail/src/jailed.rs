@@ -8,6 +8,8 @@ use std::process::ExitStatus;
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 
+use crate::extras::Listeners;
+
 /// A running program behind the wall. Dropping it kills everything inside.
 ///
 /// When the host ends, however it ends, the program is killed too: its init watches a pipe that only the
@@ -20,6 +22,8 @@ pub struct Jailed {
     pub stdout: Option<OwnedFd>,
     /// The reading end of its stderr, where piped.
     pub stderr: Option<OwnedFd>,
+    /// What listens inside, where there is a network: for the host to serve.
+    pub listeners: Option<Listeners>,
     pid: u32,
     pidfd: OwnedFd,
     _life: OwnedFd,
@@ -36,6 +40,7 @@ impl Jailed {
             stdin,
             stdout,
             stderr,
+            listeners: None,
             pid,
             pidfd,
             _life: life,

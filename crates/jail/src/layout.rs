@@ -28,17 +28,30 @@ pub(crate) enum Access {
 /// One thing in the new root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Node {
-    Bind { access: Access, found: Located },
+    Bind {
+        access: Access,
+        found: Located,
+    },
     Folder,
     Link(OsString),
-    File { content: Vec<u8>, mode: u32 },
+    File {
+        content: Vec<u8>,
+        mode: u32,
+    },
+    /// A file of ours over one of the host's, which a mount shows there.
+    Over {
+        content: Vec<u8>,
+    },
     Scratch,
     Proc,
 }
 
 impl Node {
     pub(crate) fn is_mount(&self) -> bool {
-        matches!(self, Self::Bind { .. } | Self::Scratch | Self::Proc)
+        matches!(
+            self,
+            Self::Bind { .. } | Self::Over { .. } | Self::Scratch | Self::Proc
+        )
     }
 }
 
@@ -194,6 +207,24 @@ impl Draft {
         Ok(())
     }
 
+    /// Shows files of ours, in place of the host's where those would be seen.
+    fn add_files(&mut self, files: &[(PathBuf, Vec<u8>)]) {
+        for (path, content) in files {
+            let content = content.clone();
+            let node = match self.is_shown(path) {
+                // Nothing to lie over: what a mount shows cannot be added to.
+                true if locate(path).is_err() => continue,
+                true => Node::Over { content },
+                false => Node::File {
+                    content,
+                    mode: 0o444,
+                },
+            };
+            self.allow(path, Rights::READ, false);
+            self.nodes.insert(path.clone(), node);
+        }
+    }
+
     /// True when a mount of the host already shows `path`.
     fn is_shown(&self, path: &Path) -> bool {
         matches!(nearest(&self.nodes, path), Some(Node::Bind { .. }))
@@ -334,6 +365,7 @@ pub(crate) fn hole_paths(atom: &Granted) -> Vec<PathBuf> {
 pub(crate) fn plan(
     program: &Program,
     grant: &Grant,
+    files: &[(PathBuf, Vec<u8>)],
     uid: u32,
     gid: u32,
 ) -> Result<Layout, PathFault> {
@@ -374,6 +406,7 @@ pub(crate) fn plan(
         }
     }
     draft.add_base(uid, gid)?;
+    draft.add_files(files);
     draft.finish()
 }
 

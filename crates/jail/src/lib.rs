@@ -17,20 +17,26 @@ compile_error!("the native wall is Linux only; do not build this crate elsewhere
 mod base;
 mod child;
 mod explain;
+mod extras;
 mod holes;
 mod inherit;
 mod jailed;
 mod landlock;
 mod layout;
+mod machine;
 mod mounted;
 mod native;
+mod passing;
 mod paths;
 mod report;
 mod seccomp;
 mod spawn;
+mod supervise;
 mod sys;
 
 pub use base::{HOME, TMP};
+pub use extras::{DNS, Extras, Listeners, Network, Watch};
 pub use jailed::Jailed;
+pub use machine::{Fact, Machine, Setting};
 pub use native::Native;
 pub use spawn::Stdio;

@@ -7,18 +7,21 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use bailiwick_capability::Grant;
-use bailiwick_wall::{Limits, Program, Report, Wall, WallError};
+use bailiwick_capability::{Grant, Kind};
+use bailiwick_wall::{HeldAtom, Limits, Program, Report, Wall, WallError};
 use rustix::process::{getegid, geteuid};
 
 use crate::base;
 use crate::child::{
     Failure, Make, NODEV, NOEXEC, NOSUID, PathRule, Place, Plan, RDONLY, Step, Strings, What,
 };
+use crate::extras::{Extras, Watch};
 use crate::jailed::Jailed;
 use crate::layout::{Access, Layout, Node, base_only, plan};
 use crate::paths::What as Found;
+use crate::seccomp::Profile;
 use crate::spawn::{PROGRAM_STEP, Pipes, Stdio, c_string, relative, start};
+use crate::supervise::{self, View};
 use crate::{landlock, report, seccomp, sys};
 
 /// The native wall on this machine. Make it once with [`Native::probe`], which starts a process; copy it freely.
@@ -94,8 +97,9 @@ impl Native {
         let inner = |id: u32| base::inner_id(id);
         let empty = base_only(inner(geteuid().as_raw()), inner(getegid().as_raw()))
             .map_err(|fault| unsupported(fault.0))?;
-        let pipes = Pipes::new(Stdio::Piped).map_err(|error| pipes_failed(&error))?;
-        let plan = self.prepare(&nothing, &empty, &Limits::default(), &pipes)?;
+        let extras = Extras::default();
+        let pipes = Pipes::new(Stdio::Piped, &extras).map_err(|error| pipes_failed(&error))?;
+        let plan = self.prepare(&nothing, &empty, &Limits::default(), &pipes, &extras)?;
         match start(&plan, pipes, |failure| describe(failure, &empty)) {
             // The exec of the empty path must fail, and only that.
             Err(WallError::Build { what, .. }) if what == PROGRAM_STEP => Ok(()),
@@ -119,7 +123,31 @@ impl Native {
         limits: &Limits,
         stdio: Stdio,
     ) -> Result<Jailed, WallError> {
-        let refused: Vec<_> = self.report(grant).refused().cloned().collect();
+        self.spawn_with(program, grant, limits, stdio, &Extras::default())
+    }
+
+    /// As [`Native::spawn`], with more in the world than the grant's files and programs.
+    ///
+    /// # Errors
+    /// As [`Native::spawn`].
+    pub fn spawn_with(
+        &self,
+        program: &Program,
+        grant: &Grant,
+        limits: &Limits,
+        stdio: Stdio,
+        extras: &Extras,
+    ) -> Result<Jailed, WallError> {
+        let served = |held: &HeldAtom| {
+            let kind = held.atom.capability().kind();
+            extras.network.is_some() && matches!(kind, Kind::NetworkAccess | Kind::UseSecret)
+        };
+        let report = self.report(grant);
+        let refused: Vec<_> = report
+            .refused()
+            .filter(|held| !served(held))
+            .cloned()
+            .collect();
         if !refused.is_empty() {
             return Err(WallError::Refused(refused));
         }
@@ -130,18 +158,32 @@ impl Native {
                 why,
             });
         }
-        let layout = self.layout(program, grant)?;
-        let pipes = Pipes::new(stdio).map_err(|error| pipes_failed(&error))?;
-        let plan = self.prepare(program, &layout, limits, &pipes)?;
+        let layout = self.layout(program, grant, &extras.files)?;
+        let mut pipes = Pipes::new(stdio, extras).map_err(|error| pipes_failed(&error))?;
+        let plan = self.prepare(program, &layout, limits, &pipes, extras)?;
+        if let Some(control) = pipes.take_control() {
+            supervise::start(
+                control,
+                profile(extras),
+                View::default(),
+                extras.denials.clone(),
+            )
+            .map_err(|error| pipes_failed(&error))?;
+        }
         start(&plan, pipes, |failure| describe(failure, &layout))
     }
 
-    fn layout(&self, program: &Program, grant: &Grant) -> Result<Layout, WallError> {
+    fn layout(
+        &self,
+        program: &Program,
+        grant: &Grant,
+        files: &[(PathBuf, Vec<u8>)],
+    ) -> Result<Layout, WallError> {
         let (uid, gid) = (
             base::inner_id(geteuid().as_raw()),
             base::inner_id(getegid().as_raw()),
         );
-        plan(program, grant, uid, gid).map_err(|fault| WallError::Build {
+        plan(program, grant, files, uid, gid).map_err(|fault| WallError::Build {
             what: "planning what is shown".to_owned(),
             why: fault.0,
         })
@@ -153,10 +195,12 @@ impl Native {
         layout: &Layout,
         limits: &Limits,
         pipes: &Pipes,
+        extras: &Extras,
     ) -> Result<Plan, WallError> {
         let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
         let id_map = |id: u32| format!("{} {id} 1", base::inner_id(id)).into_bytes();
-        let (stdio, report, life) = pipes.numbers();
+        let numbers = pipes.numbers();
+        let network = extras.network.as_ref().zip(numbers.listeners);
         let mut argv = vec![c".init".to_owned(), c_string(program.program.as_os_str())?];
         for argument in &program.args {
             argv.push(c_string(argument)?);
@@ -169,10 +213,14 @@ impl Native {
             })
         });
         Ok(Plan {
-            stdio,
+            stdio: numbers.stdio,
             devices: pipes.devices().map_err(|error| pipes_failed(&error))?,
-            report,
-            life,
+            report: numbers.report,
+            life: numbers.life,
+            control: numbers.control,
+            network: network
+                .map(|(network, socket)| network.plan(socket, self.abi))
+                .transpose()?,
             uid_map: id_map(uid),
             gid_map: id_map(gid),
             pid_max: self
@@ -188,11 +236,16 @@ impl Native {
             rules: rules.collect::<Result<_, WallError>>()?,
             ruleset: landlock::attributes(self.abi),
             limits: resource_limits(limits),
-            filter: filter().to_vec(),
+            filter: filter(profile(extras)).to_vec(),
             cwd: c_string(program.cwd.as_os_str())?,
             argv: Strings::new(argv),
             envp: Strings::new(envp),
         })
+    }
+
+    /// Whether a pid namespace of this machine takes a bound on its processes.
+    pub(crate) fn bounds_pids(&self) -> bool {
+        self.bounds_pids
     }
 
     /// Says in words what wall `program` would get under `grant`, a line each.
@@ -201,7 +254,7 @@ impl Native {
         crate::explain::explain(
             self.abi,
             self.bounds_pids,
-            self.layout(program, grant),
+            self.layout(program, grant, &[]),
             grant,
         )
     }
@@ -242,9 +295,25 @@ fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (major, minor)
 }
 
-fn filter() -> &'static [libc::sock_filter] {
-    static FILTER: OnceLock<Vec<libc::sock_filter>> = OnceLock::new();
-    FILTER.get_or_init(seccomp::compile)
+fn profile(extras: &Extras) -> Profile {
+    Profile {
+        network: extras.network.is_some(),
+        watch: extras.watch,
+    }
+}
+
+/// Compiled once for each profile.
+fn filter(profile: Profile) -> &'static [libc::sock_filter] {
+    static FILTERS: [[OnceLock<Vec<libc::sock_filter>>; 3]; 2] =
+        [const { [const { OnceLock::new() }; 3] }; 2];
+    let [alone, networked] = &FILTERS;
+    let [nothing, acts, everything] = if profile.network { networked } else { alone };
+    let slot = match profile.watch {
+        Watch::Nothing => nothing,
+        Watch::Acts => acts,
+        Watch::Everything => everything,
+    };
+    slot.get_or_init(|| seccomp::compile(profile))
 }
 
 fn resource_limits(limits: &Limits) -> Vec<(u32, u64)> {
@@ -284,6 +353,9 @@ fn makes(layout: &Layout) -> Result<Vec<Make>, WallError> {
             Node::File { content, mode } => What::File {
                 content: content.clone(),
                 mode: *mode,
+            },
+            Node::Over { content } => What::Over {
+                content: content.clone(),
             },
             Node::Scratch => What::Scratch {
                 place: place(path, true),
@@ -346,6 +418,7 @@ fn describe(failure: Failure, layout: &Layout) -> WallError {
         (Step::Clone, libc::ENOSPC) => {
             format!("{error}: raise the sysctl user.max_user_namespaces and its siblings")
         }
+        (Step::Network, libc::EADDRINUSE) => format!("{error}: a granted port is taken inside"),
         (Step::SelfTest, number @ 1000..) => format!(
             "proof {} did not hold; the program was not started",
             number - 1000

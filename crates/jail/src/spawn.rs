@@ -14,8 +14,10 @@ use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::child::{self, Failure, Plan, Step};
+use crate::extras::{Extras, Listeners, Watch};
 use crate::inherit;
 use crate::jailed::Jailed;
+use crate::passing;
 use crate::sys;
 
 /// How a failed exec of the program itself is named, when the wall already stands.
@@ -38,14 +40,35 @@ pub(crate) struct Pipes {
     host: Option<[OwnedFd; 3]>,
     report: (OwnedFd, OwnedFd),
     life: (OwnedFd, OwnedFd),
+    /// Host's end, child's end: notifications, and the listeners of a network.
+    control: Option<(OwnedFd, OwnedFd)>,
+    listeners: Option<(OwnedFd, OwnedFd)>,
+    kept: Option<OwnedFd>,
+}
+
+/// Descriptors by what they are for.
+pub(crate) struct Numbers {
+    pub(crate) stdio: [i32; 3],
+    pub(crate) report: i32,
+    pub(crate) life: i32,
+    pub(crate) control: Option<i32>,
+    pub(crate) listeners: Option<i32>,
 }
 
 /// Descriptors handed to the child lie at or above this, out of the way of those they become.
 const FIRST: i32 = 10;
 
 impl Pipes {
-    pub(crate) fn new(stdio: Stdio) -> io::Result<Self> {
+    pub(crate) fn new(stdio: Stdio, extras: &Extras) -> io::Result<Self> {
         let raise = |fd: OwnedFd| fcntl_dupfd_cloexec(&fd, FIRST);
+        let networked = extras.network.is_some();
+        let passage = |wanted: bool| -> io::Result<Option<(OwnedFd, OwnedFd)>> {
+            if !wanted {
+                return Ok(None);
+            }
+            let (host, child) = passing::pair()?;
+            Ok(Some((host, raise(child)?)))
+        };
         let pipe = || -> io::Result<(OwnedFd, OwnedFd)> {
             let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
             Ok((raise(read)?, raise(write)?))
@@ -60,7 +83,7 @@ impl Pipes {
             }
             Stdio::Inherit => {
                 let own = |fd: BorrowedFd<'_>| {
-                    inherit::check(fd)?;
+                    inherit::check(fd, networked)?;
                     Ok::<_, io::Error>(fcntl_dupfd_cloexec(fd, FIRST)?)
                 };
                 let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
@@ -79,6 +102,9 @@ impl Pipes {
             host,
             report: pipe()?,
             life: pipe()?,
+            control: passage(extras.watch != Watch::Nothing)?,
+            listeners: passage(networked)?,
+            kept: None,
         })
     }
 
@@ -92,13 +118,25 @@ impl Pipes {
         ])
     }
 
-    /// The descriptors as the plan names them: stdio, report, life.
-    pub(crate) fn numbers(&self) -> ([i32; 3], i32, i32) {
-        (
-            self.child.each_ref().map(AsRawFd::as_raw_fd),
-            self.report.1.as_raw_fd(),
-            self.life.0.as_raw_fd(),
-        )
+    /// The descriptors as the plan names them.
+    pub(crate) fn numbers(&self) -> Numbers {
+        let child =
+            |pair: &Option<(OwnedFd, OwnedFd)>| pair.as_ref().map(|pair| pair.1.as_raw_fd());
+        Numbers {
+            stdio: self.child.each_ref().map(AsRawFd::as_raw_fd),
+            report: self.report.1.as_raw_fd(),
+            life: self.life.0.as_raw_fd(),
+            control: child(&self.control),
+            listeners: child(&self.listeners),
+        }
+    }
+
+    /// The host's end of the notifications, for whoever answers them.
+    pub(crate) fn take_control(&mut self) -> Option<OwnedFd> {
+        let (host, child) = self.control.take()?;
+        // The child's end must stay open until there is a child.
+        self.kept = Some(child);
+        Some(host)
     }
 }
 
@@ -240,9 +278,12 @@ pub(crate) fn start(
         host,
         report,
         life,
+        control,
+        listeners,
+        kept,
     } = pipes;
-    drop((child, report.1, life.0));
-    let jailed = Jailed::new(pid.cast_unsigned(), pidfd, life.1, host);
+    drop((child, report.1, life.0, control, kept));
+    let mut jailed = Jailed::new(pid.cast_unsigned(), pidfd, life.1, host);
     let step = shared.step.load(Ordering::Acquire);
     if let Some(step) = Step::from_number(step) {
         let index = shared.index.load(Ordering::Relaxed);
@@ -251,6 +292,15 @@ pub(crate) fn start(
             index,
             errno: shared.errno.load(Ordering::Relaxed),
         }));
+    }
+    if let (Some((host, child)), Some(network)) = (listeners, &plan.network) {
+        drop(child);
+        let message = passing::receive(&host, false).map_err(io_failure)?;
+        let passed = message.map(|(_, passed)| passed).unwrap_or_default();
+        jailed.listeners = Listeners::from_passed(network, passed);
+        if jailed.listeners.is_none() {
+            return Err(io_failure(io::Error::from_raw_os_error(libc::EMFILE)));
+        }
     }
     match exec_error(&report.0).map_err(io_failure)? {
         None => Ok(jailed),

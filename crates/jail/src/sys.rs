@@ -53,8 +53,11 @@ macro_rules! number_call {
 }
 
 mod mounts;
+mod network;
+pub(crate) mod notify;
 
 pub(crate) use mounts::*;
+pub(crate) use network::*;
 
 fn fd(result: Outcome) -> Result<i32, Errno> {
     result.map(|n| n as i32)
@@ -112,6 +115,10 @@ pub(crate) fn write(descriptor: i32, bytes: &[u8]) -> Result<(), Errno> {
 
 pub(crate) fn mkdirat(dir: i32, path: &CStr, mode: u32) -> Result<(), Errno> {
     done(number_call!(libc::SYS_mkdirat, dir, path.as_ptr(), mode))
+}
+
+pub(crate) fn unlinkat(dir: i32, path: &CStr) -> Result<(), Errno> {
+    done(number_call!(libc::SYS_unlinkat, dir, path.as_ptr(), 0))
 }
 
 pub(crate) fn symlinkat(target: &CStr, dir: i32, path: &CStr) -> Result<(), Errno> {
@@ -239,43 +246,54 @@ pub(crate) fn landlock_path(ruleset: i32, location: i32, access: u64) -> Result<
     ))
 }
 
+#[repr(C)]
+struct NetPort {
+    access: u64,
+    port: u64,
+}
+
+/// Allows connecting over TCP to `port`.
+pub(crate) fn landlock_connect(ruleset: i32, port: u16) -> Result<(), Errno> {
+    let rule = NetPort {
+        access: 0b10,
+        port: port.into(),
+    };
+    done(number_call!(
+        libc::SYS_landlock_add_rule,
+        ruleset,
+        2,
+        &raw const rule,
+        0
+    ))
+}
+
 pub(crate) fn landlock_restrict(ruleset: i32) -> Result<(), Errno> {
     done(number_call!(libc::SYS_landlock_restrict_self, ruleset, 0))
 }
 
-/// Installs a seccomp filter on this process.
-pub(crate) fn seccomp(filter: &[libc::sock_filter]) -> Result<(), Errno> {
+/// Kills waiting calls only for signals that kill, so that a signal does not make a call be judged twice.
+const WAIT_KILLABLE: usize = 1 << 5;
+const NEW_LISTENER: usize = 1 << 3;
+
+/// Installs a seccomp filter on this process; with `listen`, gives the descriptor of its notifications.
+pub(crate) fn seccomp(filter: &[libc::sock_filter], listen: bool) -> Result<Option<i32>, Errno> {
     let len = u16::try_from(filter.len()).map_err(|_| libc::E2BIG)?;
     let program = libc::sock_fprog {
         len,
         filter: filter.as_ptr().cast_mut(),
     };
-    done(number_call!(
+    let flags = if listen {
+        NEW_LISTENER | WAIT_KILLABLE
+    } else {
+        0
+    };
+    let result = fd(number_call!(
         libc::SYS_seccomp,
         libc::SECCOMP_SET_MODE_FILTER,
-        0,
+        flags,
         &raw const program
-    ))
-}
-
-pub(crate) fn socket(family: i32, kind: i32) -> Result<i32, Errno> {
-    fd(number_call!(libc::SYS_socket, family, kind, 0))
-}
-
-/// Number of network interfaces that are configured and up, by `SIOCGIFCONF` (netdevice(7)).
-pub(crate) fn interfaces_up(socket: i32) -> Result<usize, Errno> {
-    #[repr(C)]
-    struct IfConf {
-        len: i32,
-        buffer: *mut u8,
-    }
-    let mut buffer = [0u8; 400];
-    let mut conf = IfConf {
-        len: 400,
-        buffer: buffer.as_mut_ptr(),
-    };
-    number_call!(libc::SYS_ioctl, socket, libc::SIOCGIFCONF, &raw mut conf)?;
-    Ok(conf.len as usize / 40)
+    ))?;
+    Ok(listen.then_some(result))
 }
 
 pub(crate) fn set_hostname(name: &CStr) -> Result<(), Errno> {

@@ -50,7 +50,13 @@ impl World {
             let whole = parts.next().unwrap();
             Granted::with_holes(whole, parts.collect::<Vec<_>>()).unwrap()
         };
-        plan(&program, &Grant::new(atoms.iter().map(atom)), 1000, 1000)
+        plan(
+            &program,
+            &Grant::new(atoms.iter().map(atom)),
+            &[],
+            1000,
+            1000,
+        )
     }
 }
 

@@ -4,8 +4,10 @@
 
 mod table;
 
-use libc::sock_filter;
-use table::{ALLOWED, JUDGED, LAST_KNOWN, LEGACY, Rule, Test};
+use libc::{c_long, sock_filter};
+use table::{ALLOWED, JUDGED, LAST_KNOWN, LEGACY, NETWORK, Rule, Test, WATCHED, Watched};
+
+use crate::extras::Watch;
 
 const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
 const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
@@ -24,44 +26,89 @@ const THIS_ARCH: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const THIS_ARCH: u32 = 0xc000_00b7;
 
+/// Which of the filters: all refuse the same but for sockets, which only a networked wall has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Profile {
+    pub(crate) network: bool,
+    pub(crate) watch: Watch,
+}
+
 /// The verdict on a run of numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    Allow,
-    When(&'static [Test]),
-    Fail(i32),
+    /// Passes when every test holds, past the host where it is watched.
+    Pass(&'static [Test], Watched),
+    /// Refused, with an event.
+    Refuse(i32),
+    /// Refused without one: callers only ask whether it exists.
+    Absent(i32),
+}
+
+/// x32 numbers begin here.
+const X32: u32 = 0x4000_0000;
+
+fn verdict(number: u32, profile: Profile) -> Verdict {
+    let wanted = c_long::from(number);
+    let find = |table: &[(c_long, Rule)]| {
+        let found = table.iter().find(|(number, _)| *number == wanted);
+        found.map(|(_, rule)| *rule)
+    };
+    let networked = profile.network.then(|| find(NETWORK)).flatten();
+    let tests: &[Test] = match networked.or_else(|| find(JUDGED)) {
+        Some(Rule::When(tests)) => tests,
+        Some(Rule::Absent) => return Verdict::Absent(libc::ENOSYS),
+        Some(Rule::Refused) => return Verdict::Refuse(libc::ENOSYS),
+        None if ALLOWED.contains(&wanted) || LEGACY.contains(&wanted) => &[],
+        None if number >= X32 => return Verdict::Refuse(libc::ENOSYS),
+        None if number > LAST_KNOWN => return Verdict::Absent(libc::ENOSYS),
+        None => return Verdict::Refuse(libc::EPERM),
+    };
+    let watched = WATCHED
+        .iter()
+        .find(|(number, level, _)| *number == wanted && profile.watch >= *level);
+    Verdict::Pass(
+        tests,
+        watched.map_or(Watched::No, |(_, _, watched)| *watched),
+    )
 }
 
 /// Runs of equal verdicts, by first number, covering every number.
-fn runs() -> Vec<(u32, Verdict)> {
-    let mut verdicts = vec![Verdict::Fail(libc::EPERM); LAST_KNOWN as usize + 1];
-    let judged = JUDGED.iter().map(|(number, rule)| {
-        let verdict = match rule {
-            Rule::When(tests) => Verdict::When(tests),
-            Rule::Absent => Verdict::Fail(libc::ENOSYS),
-        };
-        (*number, verdict)
-    });
-    let allowed = ALLOWED
-        .iter()
-        .chain(LEGACY)
-        .map(|number| (*number, Verdict::Allow));
-    for (number, verdict) in allowed.chain(judged) {
-        if let Some(slot) = usize::try_from(number)
-            .ok()
-            .and_then(|n| verdicts.get_mut(n))
-        {
-            *slot = verdict;
-        }
-    }
+fn runs(profile: Profile) -> Vec<(u32, Verdict)> {
     let mut runs: Vec<(u32, Verdict)> = Vec::new();
-    let beyond = (LAST_KNOWN + 1, Verdict::Fail(libc::ENOSYS));
-    for (first, verdict) in (0u32..).zip(verdicts).chain([beyond]) {
+    for number in (0..=LAST_KNOWN + 1).chain([X32]) {
+        let verdict = verdict(number, profile);
         if runs.last().is_none_or(|(_, last)| *last != verdict) {
-            runs.push((first, verdict));
+            runs.push((number, verdict));
         }
     }
     runs
+}
+
+/// What the filter says of a call, told again by the host for a call that waits for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// Refused by the filter with this error.
+    Refused(i32),
+    /// Not refused by the filter; the kernel decides on the rest.
+    Watched,
+}
+
+/// Judges a call as the compiled filter did.
+pub(crate) fn judge(profile: Profile, arch: u32, number: i32, arguments: &[u64; 6]) -> Judged {
+    if arch != THIS_ARCH {
+        return Judged::Refused(libc::ENOSYS);
+    }
+    let holds = |test: &Test| {
+        let argument = arguments.get(test.argument as usize).copied().unwrap_or(0);
+        // The lower half is what the kernel looks at, and the filter.
+        let value = (argument & u64::from(u32::MAX)) as u32 & test.mask;
+        test.any.contains(&value) != test.negated
+    };
+    match verdict(number.cast_unsigned(), profile) {
+        Verdict::Refuse(errno) | Verdict::Absent(errno) => Judged::Refused(errno),
+        Verdict::Pass(tests, _) if tests.iter().all(holds) => Judged::Watched,
+        Verdict::Pass(..) => Judged::Refused(libc::EPERM),
+    }
 }
 
 fn op(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
@@ -77,8 +124,24 @@ fn fail(errno: i32) -> sock_filter {
     )
 }
 
-/// Instructions that return unless the tested argument is one of the test's values, or none of them.
-fn test(test: &Test, out: &mut Vec<sock_filter>) {
+/// Hands the call to the host, which answers it.
+fn ask() -> sock_filter {
+    op(RETURN, libc::SECCOMP_RET_USER_NOTIF, 0, 0)
+}
+
+fn allow() -> sock_filter {
+    op(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0)
+}
+
+fn refuse(errno: i32, profile: Profile) -> sock_filter {
+    match profile.watch {
+        Watch::Nothing => fail(errno),
+        Watch::Acts | Watch::Everything => ask(),
+    }
+}
+
+/// Instructions that return `otherwise` unless the tested argument is one of the test's values, or none of them.
+fn test(test: &Test, otherwise: sock_filter, out: &mut Vec<sock_filter>) {
     out.push(op(LOAD, ARGUMENTS + 8 * test.argument, 0, 0));
     if test.mask != u32::MAX {
         out.push(op(AND, test.mask, 0, 0));
@@ -93,31 +156,40 @@ fn test(test: &Test, out: &mut Vec<sock_filter>) {
             (true, _) => op(IF_EQUAL, *value, left - 1, 0),
         });
     }
-    out.push(fail(libc::EPERM));
+    out.push(otherwise);
 }
 
-fn leaf(verdict: Verdict) -> Vec<sock_filter> {
+fn leaf(verdict: Verdict, profile: Profile) -> Vec<sock_filter> {
     let mut out = Vec::new();
     match verdict {
-        Verdict::Fail(errno) => out.push(fail(errno)),
-        Verdict::Allow => out.push(op(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0)),
-        Verdict::When(tests) => {
-            tests.iter().for_each(|t| test(t, &mut out));
-            out.push(op(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));
+        Verdict::Absent(errno) => out.push(fail(errno)),
+        Verdict::Refuse(errno) => out.push(refuse(errno, profile)),
+        Verdict::Pass(tests, watched) => {
+            let refusal = refuse(libc::EPERM, profile);
+            tests.iter().for_each(|t| test(t, refusal, &mut out));
+            match watched {
+                Watched::No => out.push(allow()),
+                Watched::Always => out.push(ask()),
+                Watched::Unless(unwatched) => {
+                    test(&unwatched, ask(), &mut out);
+                    out.push(allow());
+                }
+            }
         }
     }
     out
 }
 
-fn search(runs: &[(u32, Verdict)]) -> Vec<sock_filter> {
+fn search(runs: &[(u32, Verdict)], profile: Profile) -> Vec<sock_filter> {
     let (low, high) = runs.split_at(runs.len() / 2);
     let (Some(_), Some((first, verdict))) = (low.first(), high.first()) else {
-        return high
-            .first()
-            .map_or_else(|| vec![fail(libc::EPERM)], |(_, verdict)| leaf(*verdict));
+        return high.first().map_or_else(
+            || vec![fail(libc::EPERM)],
+            |(_, verdict)| leaf(*verdict, profile),
+        );
     };
     let _ = verdict;
-    let (below, above) = (search(low), search(high));
+    let (below, above) = (search(low, profile), search(high, profile));
     let mut out = Vec::with_capacity(below.len() + above.len() + 2);
     match u8::try_from(below.len()) {
         Ok(skip) => out.push(op(IF_AT_LEAST, *first, skip, 0)),
@@ -136,15 +208,19 @@ fn search(runs: &[(u32, Verdict)]) -> Vec<sock_filter> {
     out
 }
 
-/// The whole filter. A foreign architecture (i386 by `int 0x80`) kills; x32 numbers are beyond the table.
-pub(crate) fn compile() -> Vec<sock_filter> {
+/// The whole filter. A foreign architecture (i386 by `int 0x80`) kills, or is refused where that is told.
+pub(crate) fn compile(profile: Profile) -> Vec<sock_filter> {
+    let foreign = match profile.watch {
+        Watch::Nothing => op(RETURN, libc::SECCOMP_RET_KILL_PROCESS, 0, 0),
+        Watch::Acts | Watch::Everything => ask(),
+    };
     let mut out = vec![
         op(LOAD, ARCH, 0, 0),
         op(IF_EQUAL, THIS_ARCH, 1, 0),
-        op(RETURN, libc::SECCOMP_RET_KILL_PROCESS, 0, 0),
+        foreign,
         op(LOAD, NUMBER, 0, 0),
     ];
-    out.extend(search(&runs()));
+    out.extend(search(&runs(profile), profile));
     out
 }
 

@@ -16,6 +16,8 @@
 
 use libc as c;
 
+use crate::extras::Watch;
+
 /// What one system call number means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
@@ -23,6 +25,17 @@ pub(crate) enum Rule {
     When(&'static [Test]),
     /// Pretends not to exist, so that callers fall back to something in the table.
     Absent,
+    /// Pretends not to exist, and is told: nobody needs it.
+    Refused,
+}
+
+/// Whether an allowed call passes by the host, where it watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watched {
+    No,
+    Always,
+    /// Only where this test does not hold.
+    Unless(Test),
 }
 
 /// A test of the lower 32 bits of one argument: masked, it must be one of `any`, or none of them.
@@ -150,9 +163,9 @@ pub(crate) const JUDGED: &[(c::c_long, Rule)] = &[
     (c::SYS_clone, Rule::When(&[no_bits(0, NEW_NAMESPACES)])),
     (c::SYS_clone3, Rule::Absent),
     (c::SYS_openat2, Rule::Absent),
-    (c::SYS_io_uring_setup, Rule::Absent),
-    (c::SYS_io_uring_enter, Rule::Absent),
-    (c::SYS_io_uring_register, Rule::Absent),
+    (c::SYS_io_uring_setup, Rule::Refused),
+    (c::SYS_io_uring_enter, Rule::Refused),
+    (c::SYS_io_uring_register, Rule::Refused),
     (c::SYS_ioctl, Rule::When(&[one_of(1, IOCTLS)])),
     (c::SYS_prctl, Rule::When(&[one_of(0, PRCTLS)])),
     // PER_LINUX and the question what it is; no ADDR_NO_RANDOMIZE, no READ_IMPLIES_EXEC, no x32 (L12).
@@ -200,6 +213,90 @@ pub(crate) const JUDGED: &[(c::c_long, Rule)] = &[
     (c::SYS_chmod, Rule::When(&[no_bits(1, SET_ID)])),
     #[cfg(target_arch = "x86_64")]
     (c::SYS_mknod, Rule::When(&[no_bits(1, SET_ID)])),
+];
+
+/// Calls that a networked wall has besides: its namespace holds `lo` and our listeners alone. Never
+/// `listen` and `accept`, and no family but IP: Unix sockets are paths out (L10).
+pub(crate) const NETWORK: &[(c::c_long, Rule)] = &[
+    (
+        c::SYS_socket,
+        Rule::When(&[
+            one_of(0, &[c::AF_INET as u32, c::AF_INET6 as u32]),
+            Test {
+                mask: 0xf,
+                ..one_of(1, &[c::SOCK_STREAM as u32, c::SOCK_DGRAM as u32])
+            },
+            one_of(2, &[0, c::IPPROTO_TCP as u32, c::IPPROTO_UDP as u32]),
+        ]),
+    ),
+    (c::SYS_connect, Rule::When(&[])),
+    (c::SYS_bind, Rule::When(&[])),
+    (c::SYS_sendmmsg, Rule::When(&[])),
+    (c::SYS_recvmmsg, Rule::When(&[])),
+];
+
+/// Opens that write, create or cut.
+const READS_ONLY: u32 = (c::O_ACCMODE | c::O_CREAT | c::O_TRUNC) as u32;
+
+const fn at(argument: u32) -> Watched {
+    Watched::Unless(no_bits(argument, READS_ONLY))
+}
+
+const fn given(argument: u32) -> Watched {
+    Watched::Unless(one_of(argument, &[0]))
+}
+
+/// Allowed calls that pass by the host, from which level of watching on. The first that fits counts.
+pub(crate) const WATCHED: &[(c::c_long, Watch, Watched)] = &[
+    (c::SYS_openat, Watch::Everything, Watched::Always),
+    (c::SYS_openat, Watch::Acts, at(2)),
+    (c::SYS_execve, Watch::Acts, Watched::Always),
+    (c::SYS_connect, Watch::Acts, Watched::Always),
+    (c::SYS_sendto, Watch::Acts, given(4)),
+    (c::SYS_mkdirat, Watch::Acts, Watched::Always),
+    (c::SYS_mknodat, Watch::Acts, Watched::Always),
+    (c::SYS_unlinkat, Watch::Acts, Watched::Always),
+    (c::SYS_renameat2, Watch::Acts, Watched::Always),
+    (c::SYS_linkat, Watch::Acts, Watched::Always),
+    (c::SYS_symlinkat, Watch::Acts, Watched::Always),
+    (c::SYS_truncate, Watch::Acts, Watched::Always),
+    (c::SYS_fchmodat, Watch::Acts, Watched::Always),
+    (c::SYS_fchmodat2, Watch::Acts, Watched::Always),
+    (c::SYS_fchownat, Watch::Acts, Watched::Always),
+    (c::SYS_utimensat, Watch::Acts, given(1)),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_open, Watch::Everything, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_open, Watch::Acts, at(1)),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_creat, Watch::Acts, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_mkdir, Watch::Acts, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_mknod, Watch::Acts, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_rmdir, Watch::Acts, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_unlink, Watch::Acts, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_rename, Watch::Acts, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_link, Watch::Acts, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_symlink, Watch::Acts, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_chmod, Watch::Acts, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_chown, Watch::Acts, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_lchown, Watch::Acts, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_utime, Watch::Acts, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_utimes, Watch::Acts, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_futimesat, Watch::Acts, given(1)),
+    (c::SYS_renameat, Watch::Acts, Watched::Always),
 ];
 
 /// Calls that may always be made: what they reach, the mounts, Landlock and the namespaces decide.

@@ -28,9 +28,14 @@ fn run(program: &[sock_filter], arch: u32, number: u32, arguments: [u64; 6]) -> 
     }
 }
 
+const ALONE: Profile = Profile {
+    network: false,
+    watch: Watch::Nothing,
+};
+
 fn judge(number: libc::c_long, arguments: [u64; 6]) -> u32 {
     run(
-        &compile(),
+        &compile(ALONE),
         THIS_ARCH,
         u32::try_from(number).unwrap(),
         arguments,
@@ -42,7 +47,7 @@ fn expected(number: u32, arguments: [u64; 6]) -> u32 {
     let number = libc::c_long::from(number);
     if let Some((_, rule)) = JUDGED.iter().find(|(n, _)| *n == number) {
         return match rule {
-            Rule::Absent => ENOSYS,
+            Rule::Absent | Rule::Refused => ENOSYS,
             Rule::When(tests) => {
                 let holds = |t: &Test| {
                     let value = arguments[t.argument as usize] as u32 & t.mask;
@@ -69,19 +74,19 @@ fn expected(number: u32, arguments: [u64; 6]) -> u32 {
 proptest! {
     #[test]
     fn the_program_says_what_the_table_says(number in 0u32..600, arguments in any::<[u64; 6]>()) {
-        prop_assert_eq!(run(&compile(), THIS_ARCH, number, arguments), expected(number, arguments));
+        prop_assert_eq!(run(&compile(ALONE), THIS_ARCH, number, arguments), expected(number, arguments));
     }
 
     #[test]
     fn small_arguments_too(number in prop::sample::select(JUDGED.iter().map(|(n, _)| *n as u32).collect::<Vec<_>>()),
                            arguments in prop::array::uniform6(0u64..0x8000)) {
-        prop_assert_eq!(run(&compile(), THIS_ARCH, number, arguments), expected(number, arguments));
+        prop_assert_eq!(run(&compile(ALONE), THIS_ARCH, number, arguments), expected(number, arguments));
     }
 
     #[test]
     fn l12_a_foreign_architecture_is_killed(arch in any::<u32>(), number in 0u32..600) {
         prop_assume!(arch != THIS_ARCH);
-        prop_assert_eq!(run(&compile(), arch, number, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
+        prop_assert_eq!(run(&compile(ALONE), arch, number, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
     }
 }
 
@@ -89,7 +94,7 @@ proptest! {
 fn l12_x32_numbers_do_not_exist() {
     for number in 0..600u32 {
         assert_eq!(
-            run(&compile(), THIS_ARCH, 0x4000_0000 | number, [0; 6]),
+            run(&compile(ALONE), THIS_ARCH, 0x4000_0000 | number, [0; 6]),
             ENOSYS
         );
     }
@@ -195,9 +200,80 @@ fn l11_init_is_out_of_reach_by_number() {
 
 #[test]
 fn the_program_stays_small() {
-    let length = compile().len();
+    let length = compile(ALONE).len();
     assert!(
         length < 400,
         "{length} instructions: each costs at every start"
     );
+}
+
+fn profiles() -> impl Strategy<Value = Profile> {
+    let watch = prop::sample::select(vec![Watch::Nothing, Watch::Acts, Watch::Everything]);
+    (any::<bool>(), watch).prop_map(|(network, watch)| Profile { network, watch })
+}
+
+const ASK: u32 = libc::SECCOMP_RET_USER_NOTIF;
+
+proptest! {
+    /// Whatever is watched, the same is refused; and the host's own judgement is the filter's.
+    #[test]
+    fn watching_changes_no_answer(profile in profiles(), number in 0u32..600, arguments in prop::array::uniform6(0u64..0x8000)) {
+        let quiet = Profile { watch: Watch::Nothing, ..profile };
+        let unwatched = run(&compile(quiet), THIS_ARCH, number, arguments);
+        let watched = run(&compile(profile), THIS_ARCH, number, arguments);
+        let judged = super::judge(profile, THIS_ARCH, number.cast_signed(), &arguments);
+        match watched {
+            ALLOW => prop_assert_eq!(unwatched, ALLOW),
+            ASK => prop_assert_ne!(profile.watch, Watch::Nothing),
+            refused => prop_assert_eq!(unwatched, refused),
+        }
+        match judged {
+            Judged::Watched => prop_assert_eq!(unwatched, ALLOW),
+            Judged::Refused(errno) => {
+                prop_assert_eq!(unwatched, libc::SECCOMP_RET_ERRNO | errno.cast_unsigned());
+            }
+        }
+    }
+}
+
+#[test]
+fn l10_a_networked_wall_has_ip_sockets_and_no_others() {
+    let profile = Profile {
+        network: true,
+        watch: Watch::Nothing,
+    };
+    let socket = |family: i32, kind: i32, protocol: i32| {
+        let number = |n: i32| u64::from(n.cast_unsigned());
+        let arguments = [number(family), number(kind), number(protocol), 0, 0, 0];
+        run(
+            &compile(profile),
+            THIS_ARCH,
+            libc::SYS_socket as u32,
+            arguments,
+        )
+    };
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        assert_eq!(
+            socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0),
+            ALLOW
+        );
+        assert_eq!(socket(family, libc::SOCK_DGRAM, libc::IPPROTO_UDP), ALLOW);
+        assert_eq!(socket(family, libc::SOCK_RAW, libc::IPPROTO_ICMP), EPERM);
+        assert_eq!(socket(family, libc::SOCK_DGRAM, libc::IPPROTO_ICMP), EPERM);
+        assert_eq!(socket(family, libc::SOCK_STREAM, libc::IPPROTO_SCTP), EPERM);
+    }
+    for family in (0..64).filter(|family| ![libc::AF_INET, libc::AF_INET6].contains(family)) {
+        assert_eq!(
+            socket(family, libc::SOCK_STREAM, 0),
+            EPERM,
+            "family {family}"
+        );
+    }
+    let listen = run(
+        &compile(profile),
+        THIS_ARCH,
+        libc::SYS_listen as u32,
+        [0; 6],
+    );
+    assert_eq!(listen, EPERM);
 }

@@ -11,6 +11,7 @@
 mod attacks;
 mod life;
 mod mounts;
+mod network;
 mod probe;
 mod programs;
 mod streams;

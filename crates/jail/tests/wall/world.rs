@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use bailiwick_capability::{Grant, Granted};
-use bailiwick_jail::{HOME, Native, Stdio};
+use bailiwick_jail::{Extras, HOME, Native, Stdio, Watch};
 use bailiwick_wall::{Closure, Limits, Program, WallError};
 
 /// What a blocked probe exits with.
@@ -84,13 +84,21 @@ impl World {
     }
 
     pub(crate) fn inside(&self, attack: &str, grant: &Grant) -> Ended {
+        self.inside_watched(attack, grant, Watch::Nothing)
+    }
+
+    fn inside_watched(&self, attack: &str, grant: &Grant, watch: Watch) -> Ended {
         let (args, env) = Self::probe_command(attack);
         let program = Program {
             args,
             env,
             ..program(&self.probe())
         };
-        run(&program, grant, &Limits::default()).unwrap()
+        let extras = Extras {
+            watch,
+            ..Extras::default()
+        };
+        run_with(&program, grant, &Limits::default(), &extras).unwrap()
     }
 
     /// Succeeds bare, fails inside.
@@ -114,20 +122,22 @@ impl World {
         }
     }
 
-    /// Fails inside; for attacks on what exists only there.
+    /// Fails inside, watched or not; for attacks on what exists only there.
     pub(crate) fn blocked(&self, attack: &str) {
-        let inside = self.inside(attack, &self.grant());
-        assert_eq!(
-            inside.status.code(),
-            Some(BLOCKED),
-            "inside, `{attack}` must fail: {}",
-            inside.output
-        );
+        for watch in [Watch::Nothing, Watch::Everything] {
+            let inside = self.inside_watched(attack, &self.grant(), watch);
+            assert_eq!(
+                inside.status.code(),
+                Some(BLOCKED),
+                "inside ({watch:?}), `{attack}` must fail: {}",
+                inside.output
+            );
+        }
     }
 
-    /// Succeeds inside: the wall is not simply closed.
+    /// Succeeds inside, watched as closely as can be: the wall is not simply closed.
     pub(crate) fn allowed(&self, attack: &str) {
-        let inside = self.inside(attack, &self.grant());
+        let inside = self.inside_watched(attack, &self.grant(), Watch::Everything);
         assert_eq!(
             inside.status.code(),
             Some(0),
@@ -185,7 +195,17 @@ fn runtime() -> Vec<PathBuf> {
 
 /// Runs to the end with no input; gives stdout and stderr together.
 pub(crate) fn run(program: &Program, grant: &Grant, limits: &Limits) -> Result<Ended, WallError> {
-    let mut jailed = Native::probe()?.spawn(program, grant, limits, Stdio::Piped)?;
+    run_with(program, grant, limits, &Extras::default())
+}
+
+pub(crate) fn run_with(
+    program: &Program,
+    grant: &Grant,
+    limits: &Limits,
+    extras: &Extras,
+) -> Result<Ended, WallError> {
+    let jail = Native::probe()?;
+    let mut jailed = jail.spawn_with(program, grant, limits, Stdio::Piped, extras)?;
     drop(jailed.stdin.take());
     let mut stderr = std::fs::File::from(jailed.stderr.take().unwrap());
     let errors = std::thread::spawn(move || {
