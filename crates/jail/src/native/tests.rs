@@ -23,10 +23,11 @@ fn program() -> Program {
 /// Starts `/bin/true` behind a wall that `spoil` has changed.
 fn start_spoilt(spoil: impl FnOnce(&mut Plan)) -> Result<Jailed, WallError> {
     let native = Native::probe().unwrap();
-    let layout = native.layout(&program(), &Grant::default()).unwrap();
-    let pipes = Pipes::new(Stdio::Piped).unwrap();
+    let layout = native.layout(&program(), &Grant::default(), &[]).unwrap();
+    let extras = Extras::default();
+    let pipes = Pipes::new(Stdio::Piped, &extras).unwrap();
     let mut plan = native
-        .prepare(&program(), &layout, &Limits::default(), &pipes)
+        .prepare(&program(), &layout, &Limits::default(), &pipes, &extras)
         .unwrap();
     spoil(&mut plan);
     start(&plan, pipes, |failure| describe(failure, &layout))
@@ -103,9 +104,16 @@ fn l14_a_path_that_went_away_is_noticed() {
 
 #[test]
 fn handed_descriptors_lie_above_those_that_they_become() {
-    let pipes = Pipes::new(Stdio::Piped).unwrap();
-    let (stdio, report, life) = pipes.numbers();
-    let numbers: Vec<i32> = stdio.into_iter().chain([report, life]).collect();
+    let extras = Extras {
+        network: Some(crate::extras::Network::default()),
+        watch: Watch::Acts,
+        ..Extras::default()
+    };
+    let pipes = Pipes::new(Stdio::Piped, &extras).unwrap();
+    let numbers = pipes.numbers();
+    let passages = [numbers.control.unwrap(), numbers.listeners.unwrap()];
+    let others = [numbers.report, numbers.life].into_iter().chain(passages);
+    let numbers: Vec<i32> = numbers.stdio.into_iter().chain(others).collect();
     assert!(
         numbers.iter().all(|number| *number >= 10),
         "{numbers:?} may be what they are moved to"
