@@ -2,16 +2,21 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bailiwick_capability::Kind;
+use bailiwick_capability::{Host, Kind};
 use bailiwick_wall::Denials;
+use tokio::net::TcpStream;
 
-use crate::dial::Outside;
+use crate::dial::{DialError, Outside};
+use crate::http::Terminator;
+use crate::names::Names;
 use crate::rules::Rules;
 
 /// What all connections of one plugin share.
 pub(crate) struct Context {
     pub(crate) rules: Rules,
+    pub(crate) names: Names,
     pub(crate) outside: Outside,
+    pub(crate) terminator: Terminator,
     pub(crate) denials: Denials,
     pub(crate) counts: Counts,
 }
@@ -22,6 +27,24 @@ impl Context {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
         self.denials
             .add(Kind::NetworkAccess.as_str(), target, reason);
+    }
+
+    /// Dials a decided host, and tells where that was refused. `target` as for [`Context::refuse`].
+    pub(crate) async fn dial(
+        &self,
+        host: &Host,
+        port: u16,
+        target: &str,
+    ) -> Result<TcpStream, DialError> {
+        let dialled = self.outside.dial(host, port).await;
+        match &dialled {
+            Ok(_) => {
+                self.counts.connections.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(misled @ DialError::Misled { .. }) => self.refuse(target, &misled.to_string()),
+            Err(DialError::Failed(_)) => {}
+        }
+        dialled
     }
 }
 

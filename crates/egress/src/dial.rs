@@ -1,13 +1,14 @@
 //! From a decided host to a connected stream: resolve once, check every address, dial a checked one.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_capability::{DnsName, Host};
 use bailiwick_wall::{Addresses, Resolve, WallError, misleads};
+use rustix::net::sockopt;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::net::TcpStream;
@@ -37,7 +38,11 @@ pub struct SystemResolver;
 
 impl Resolve for SystemResolver {
     fn resolve(&self, name: &DnsName) -> Addresses {
-        // A trailing dot: the host's search list must not make another name of it.
+        if name.as_str() == "localhost" {
+            let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            return Box::pin(async move { Ok(Vec::from(loopback)) });
+        }
+        // A trailing dot: the host's search list must not make another name of it (L1).
         let name = format!("{name}.");
         Box::pin(async move {
             let found = tokio::net::lookup_host((name, 0)).await?;
@@ -114,7 +119,11 @@ impl Outside {
         for address in addresses {
             let connecting = TcpStream::connect(SocketAddr::new(address, port));
             match timeout_at(until, timeout(EACH, connecting)).await {
-                Ok(Ok(Ok(stream))) => return Ok(stream),
+                Ok(Ok(Ok(stream))) => {
+                    // A peer that went away without a word is noticed in the end.
+                    let _ = sockopt::set_socket_keepalive(&stream, true);
+                    return Ok(stream);
+                }
                 Ok(Ok(Err(error))) => last = error,
                 Ok(Err(_)) => last = io::ErrorKind::TimedOut.into(),
                 Err(_) => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),
@@ -144,5 +153,109 @@ impl Outside {
         }
         found.truncate(MAX_ADDRESSES);
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Answers each time with the next list, and the last one for ever.
+    struct Scripted(Mutex<Vec<Vec<&'static str>>>);
+
+    impl Resolve for Scripted {
+        fn resolve(&self, _: &DnsName) -> Addresses {
+            let mut script = self.0.lock().unwrap();
+            let now = if script.len() > 1 {
+                script.remove(0)
+            } else {
+                script[0].clone()
+            };
+            let now = now.iter().map(|text| text.parse().unwrap()).collect();
+            Box::pin(async move { Ok(now) })
+        }
+    }
+
+    fn outside(script: &[&[&'static str]]) -> Outside {
+        let script = script.iter().map(|answer| answer.to_vec()).collect();
+        Outside::new(Arc::new(Scripted(Mutex::new(script))), &[]).unwrap()
+    }
+
+    fn name(text: &str) -> Host {
+        Host::parse(text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn l07_one_bad_answer_spoils_all() {
+        for bad in [
+            "127.0.0.1",
+            "0.0.0.0",
+            "10.0.0.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "198.18.0.2",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::7f00:1",
+            "2002:7f00:1::",
+            "fd00:ec2::254",
+            "fe80::1",
+        ] {
+            for answer in [vec![bad], vec!["93.184.216.34", bad], vec![bad, "1.1.1.1"]] {
+                let outside = outside(&[&answer]);
+                let error = outside.dial(&name("a.example"), 9).await.unwrap_err();
+                assert!(matches!(error, DialError::Misled { .. }), "{answer:?}: {error}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn l07_a_name_that_is_bound_anew_is_checked_anew() {
+        // Public when it was first asked for, the metadata service when it is dialled.
+        let outside = outside(&[&["93.184.216.34"], &["169.254.169.254"]]);
+        let first = outside.addresses(&name("a.example")).await.unwrap();
+        assert_eq!(first, ["93.184.216.34".parse::<IpAddr>().unwrap()]);
+        let again = outside.dial(&name("a.example"), 80).await.unwrap_err();
+        assert!(again.to_string().contains("169.254.169.254"), "{again}");
+    }
+
+    #[tokio::test]
+    async fn localhost_leads_to_loopback_alone() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // Nobody listens on the first: the next is tried.
+        let good = outside(&[&["127.1.2.3", "127.0.0.1"]]);
+        assert!(good.dial(&name("localhost"), port).await.is_ok());
+        let bad = outside(&[&["93.184.216.34"]]);
+        let error = bad.dial(&name("localhost"), port).await.unwrap_err();
+        assert!(matches!(error, DialError::Misled { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_granted_address_is_dialled_as_it_is() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let outside = outside(&[&["169.254.169.254"]]);
+        let stream = outside.dial(&Host::Ip(address.ip()), address.port()).await;
+        assert_eq!(stream.unwrap().peer_addr().unwrap(), address);
+    }
+
+    #[tokio::test]
+    async fn a_name_without_addresses_is_no_denial() {
+        let error = outside(&[&[]]).dial(&name("a.example"), 80).await.unwrap_err();
+        assert!(matches!(error, DialError::Failed(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_machine_resolves_localhost_without_asking() {
+        let found = SystemResolver
+            .resolve(&DnsName::parse("localhost").unwrap())
+            .await
+            .unwrap();
+        assert!(found.iter().all(IpAddr::is_loopback) && found.len() == 2);
     }
 }

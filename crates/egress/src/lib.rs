@@ -11,11 +11,16 @@ mod broker;
 mod ca;
 mod context;
 mod dial;
+mod dns;
 mod hold;
 mod http;
+mod names;
+mod pace;
 mod prepared;
 mod replay;
 mod rules;
+mod splice;
+mod tls;
 
 pub use context::Counters;
 pub use dial::SystemResolver;

@@ -9,11 +9,16 @@ use std::sync::Arc;
 
 use bailiwick_capability::{Grant, Host, HostPattern};
 use bailiwick_wall::{Denials, Resolve, Secret, WallError};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::accept;
 use crate::context::{Context, Counters, Counts};
 use crate::dial::{Outside, SystemResolver};
+use crate::dns;
 use crate::http::Terminator;
+use crate::names::Names;
 use crate::rules::Rules;
 
 /// How the host goes out, and which addresses stand for names inside.
@@ -53,6 +58,7 @@ pub struct Prepared {
     rules: Rules,
     outside: Outside,
     terminator: Terminator,
+    synthetic: Ipv4Addr,
 }
 
 impl Prepared {
@@ -73,6 +79,7 @@ impl Prepared {
         Ok(Some(Self {
             outside: Outside::new(settings.resolver, &settings.extra_roots)?,
             terminator: Terminator::new(&rules)?,
+            synthetic: settings.synthetic,
             rules,
         }))
     }
@@ -101,7 +108,18 @@ impl Prepared {
     /// Files that the plugin is shown in place of the host's.
     #[must_use]
     pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        self.terminator.files()
+        // The resolver right after the start of the range; and no search list, which would make other names.
+        let [a, b, ..] = self.synthetic.octets();
+        let resolver = format!("nameserver {a}.{b}.0.1\noptions timeout:5 attempts:2\n");
+        let own = [
+            ("/etc/resolv.conf", resolver.as_str()),
+            ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
+            ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
+        ];
+        own.into_iter()
+            .map(|(place, text)| (PathBuf::from(place), text.as_bytes().to_vec()))
+            .chain(self.terminator.files())
+            .collect()
     }
 
     /// Variables of the plugin's environment.
@@ -116,17 +134,38 @@ impl Prepared {
     /// A descriptor that is no such socket; a call from outside a tokio runtime with I/O and time.
     pub fn serve(self, listeners: Listeners, denials: Denials) -> io::Result<Egress> {
         let context = Arc::new(Context {
+            names: Names::new(&self.rules, self.synthetic),
             rules: self.rules,
             outside: self.outside,
+            terminator: self.terminator,
             denials,
             counts: Counts::default(),
         });
-        let _ = listeners;
+        let udp = UdpSocket::from_std(unblocked(listeners.dns_udp)?)?;
+        let tcp = TcpListener::from_std(unblocked(listeners.dns_tcp)?)?;
+        let ports = listeners.tcp.into_iter().map(|(port, listener)| {
+            Ok((port, TcpListener::from_std(unblocked(listener)?)?))
+        });
+        let ports = ports.collect::<io::Result<Vec<_>>>()?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(dns::serve_udp(Arc::clone(&context), udp));
+        tasks.spawn(dns::serve_tcp(Arc::clone(&context), tcp));
+        let places = Arc::new(Semaphore::new(accept::CONNECTIONS));
+        for (port, listener) in ports {
+            let (context, places) = (Arc::clone(&context), Arc::clone(&places));
+            tasks.spawn(accept::serve(context, port, listener, places));
+        }
         Ok(Egress {
             context,
-            _tasks: JoinSet::new(),
+            _tasks: tasks,
         })
     }
+}
+
+/// The socket in the form that tokio takes.
+fn unblocked<S: From<OwnedFd>>(socket: OwnedFd) -> io::Result<S> {
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    Ok(socket.into())
 }
 
 /// Serves one plugin's network; dropping it ends every connection.

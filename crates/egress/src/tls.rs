@@ -1,0 +1,3 @@
+//! What is seen of TLS without ending it.
+
+pub(crate) mod hello;
