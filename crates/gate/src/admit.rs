@@ -177,9 +177,12 @@ impl Admitted {
             Ok(launch) => launch,
             Err(why) => return Ok(Err(why)),
         };
+        let denials = launch.denials.clone();
         match self.builder.start(launch).await {
             Ok(instance) => Ok(Ok(instance)),
             Err(error) => {
+                // What was refused may be why it did not start.
+                host.recorder.denied(&self.subject, denials.take()).await?;
                 let event = Event::PluginRefused {
                     reason: error.to_string(),
                 };

@@ -19,6 +19,8 @@ use crate::world::Source;
 const GRACE: Duration = Duration::from_secs(5);
 /// How often the end of grants is looked at: a sleeping machine's timers run late.
 const EXPIRY_CHECK: Duration = Duration::from_secs(60);
+/// How soon a refused operation is in the log, also while nobody calls.
+const TELLING: Duration = Duration::from_secs(1);
 
 /// Told what became of the plugins when the session opens.
 pub type Notes = Arc<dyn Fn(&Session, &[Note]) + Send + Sync>;
@@ -156,6 +158,7 @@ impl Inner {
             Session::open(self.host.clone(), sources, agent, protocol, self.namespaced).await?;
         (self.notes)(&session, &session.notes);
         tokio::spawn(watch_expiry(Arc::downgrade(self)));
+        tokio::spawn(tell_denied(Arc::downgrade(self)));
         Ok(session)
     }
 
@@ -179,6 +182,25 @@ async fn watch_expiry(gate: Weak<Inner>) {
         let Some(inner) = gate.upgrade() else { return };
         if let Some(session) = inner.session.get()
             && let Err(error) = session.end_expired().await
+        {
+            inner.stop(&error);
+            return;
+        }
+    }
+}
+
+/// Records what plugins try in vain by themselves.
+async fn tell_denied(gate: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(TELLING).await;
+        let Some(inner) = gate.upgrade() else { return };
+        // Nothing is recorded of a session that has ended; its end tells the rest.
+        let _running = inner.running.read().await;
+        if inner.ending.is_cancelled() {
+            return;
+        }
+        if let Some(session) = inner.session.get()
+            && let Err(error) = session.tell_denied().await
         {
             inner.stop(&error);
             return;

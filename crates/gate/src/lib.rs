@@ -17,6 +17,7 @@ pub mod record;
 pub mod refusal;
 pub mod resolve;
 pub mod schema;
+mod seen;
 pub mod session;
 pub mod tool;
 pub mod world;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admit::Admitted;
 use crate::host::{GateError, Host};
+use crate::seen::Pace;
 use crate::tool::BoundTool;
 use crate::world::{CallError, Instance};
 
@@ -26,6 +27,7 @@ pub struct Plugin {
     pub tools: BTreeMap<String, BoundTool>,
     instance: tokio::sync::Mutex<Option<Arc<dyn Instance>>>,
     health: Mutex<Health>,
+    pace: Pace,
 }
 
 #[derive(Debug, Default)]
@@ -55,9 +57,9 @@ impl Plugin {
             Err(why) => return Ok(Err(why)),
         };
         let declared = instance.tools().await;
-        host.recorder
-            .denied(&admitted.subject, instance.denied())
-            .await?;
+        let pace = Pace::default();
+        let denied = pace.hold(instance.denied());
+        host.recorder.denied(&admitted.subject, denied).await?;
         let declared = match declared {
             Ok(declared) => declared,
             Err(error) => {
@@ -72,6 +74,7 @@ impl Plugin {
             tools,
             instance: tokio::sync::Mutex::new(Some(instance)),
             health: Mutex::default(),
+            pace,
         };
         Ok(Ok((plugin, withheld)))
     }
@@ -97,9 +100,7 @@ impl Plugin {
             outcome = instance.call(&tool.tool.name, arguments) => outcome,
         };
         let outcome = outcome.and_then(|result| tool.accept(result));
-        host.recorder
-            .denied(&self.admitted.subject, instance.denied())
-            .await?;
+        self.record_denied(host, instance.as_ref()).await?;
         self.judge(host, &instance, &outcome).await?;
         Ok(outcome)
     }
@@ -163,6 +164,7 @@ impl Plugin {
                 crashed(host, &self.admitted, &why).await?;
             }
             instance.stop().await;
+            self.record_denied(host, instance.as_ref()).await?;
         }
         if self.health().restarts >= MAX_RESTARTS {
             let why = format!(
@@ -237,12 +239,34 @@ impl Plugin {
 
     async fn end(&self, host: &Host, instance: &dyn Instance, why: &str) -> Result<(), GateError> {
         instance.stop().await;
-        let subject = &self.admitted.subject;
-        host.recorder.denied(subject, instance.denied()).await?;
+        self.record_denied(host, instance).await?;
         let event = Event::PluginEnd {
             status: why.to_owned(),
         };
+        let subject = &self.admitted.subject;
         Ok(host.recorder.written(subject, event).await?)
+    }
+
+    /// Records what the wall refused since the last time, also while nobody calls. One that is just starting or
+    /// ending is left to whoever does that.
+    ///
+    /// # Errors
+    /// What stops the gate.
+    pub async fn tell_denied(&self, host: &Host) -> Result<(), GateError> {
+        let instance = match self.instance.try_lock() {
+            Ok(instance) => instance.clone(),
+            Err(_) => return Ok(()),
+        };
+        match instance {
+            Some(instance) => self.record_denied(host, instance.as_ref()).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn record_denied(&self, host: &Host, instance: &dyn Instance) -> Result<(), GateError> {
+        let denied = self.pace.hold(instance.denied());
+        let subject = &self.admitted.subject;
+        Ok(host.recorder.denied(subject, denied).await?)
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {

@@ -6,8 +6,9 @@ use bailiwick_audit::{AtomDecision, AuditError, Event, Log, Moment, Outcome, Red
 use bailiwick_policy::{CallDecision, CallVerdict, Context, Reason};
 
 use crate::assess::{Assessment, Row, Standing};
+use crate::seen::counted;
 
-/// The most denied operations that one call or one start writes; the rest are counted.
+/// The most denied operations that are written at once; the rest are counted.
 const MAX_DENIED: usize = 64;
 
 /// Writes events; an error of the log stops whatever was about to happen.
@@ -62,14 +63,12 @@ impl Recorder {
         subject: &Subject,
         denied: Vec<bailiwick_wall::Denied>,
     ) -> Result<(), AuditError> {
-        let left_out = denied.iter().skip(MAX_DENIED).map(|denied| denied.times);
-        let mut dropped: u64 = left_out.sum();
-        for operation in denied.into_iter().take(MAX_DENIED) {
+        for operation in counted(denied, MAX_DENIED) {
             let event = Event::OperationDenied {
                 operation: operation.operation,
                 target: operation.target,
                 reason: operation.reason,
-                dropped: std::mem::take(&mut dropped) + operation.times.saturating_sub(1),
+                dropped: operation.times.saturating_sub(1),
             };
             self.written(subject, event).await?;
         }

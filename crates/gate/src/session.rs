@@ -270,6 +270,17 @@ impl Session {
         Ok(())
     }
 
+    /// Records what the plugins' walls refused since the last time.
+    ///
+    /// # Errors
+    /// What stops the gate.
+    pub async fn tell_denied(&self) -> Result<(), GateError> {
+        for plugin in &self.plugins {
+            plugin.tell_denied(&self.host).await?;
+        }
+        Ok(())
+    }
+
     fn decide(
         &self,
         plugin: &Plugin,

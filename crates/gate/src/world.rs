@@ -9,7 +9,7 @@ use bailiwick_capability::Grant;
 use bailiwick_manifest::Manifest;
 use bailiwick_mcp::{CallToolResult, Tool};
 use bailiwick_token::Verified;
-use bailiwick_wall::{Denied, Limits, Program, Wall, WallError};
+use bailiwick_wall::{Denials, Denied, Limits, Program, Wall, WallError};
 use serde_json::{Map, Value};
 
 /// A plugin as it lies on disk. Nothing of it has run.
@@ -70,6 +70,9 @@ pub struct Launch {
     pub env: Vec<(String, String)>,
     /// Its bounds.
     pub limits: Limits,
+    /// Where its wall tells what it refused, also where the plugin never comes to run. An instance that is started
+    /// from this tells the same by [`Instance::denied`].
+    pub denials: Denials,
     grant: Grant,
 }
 
@@ -88,6 +91,7 @@ impl Launch {
             preparation,
             env,
             limits,
+            denials: Denials::new(),
             grant: token.grant().clone(),
         }
     }

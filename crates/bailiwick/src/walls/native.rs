@@ -9,14 +9,14 @@ use bailiwick_capability::{Capability, Grant, Kind, ProgramRef, Scope};
 use bailiwick_gate::world::{
     Builder, CallError, Instance, Launch, Package, Preparation, Progress, Source,
 };
-use bailiwick_jail::{Jailed, Native, Stdio};
+use bailiwick_jail::{Extras, Jailed, Native, Stdio, Watch};
 use bailiwick_manifest::Start;
 use bailiwick_mcp::{
     CallToolResult, Client, ClientOptions, Implementation, McpError, MessageError, Negotiation,
     Tool, ToolCall,
 };
 use bailiwick_runtime::{Ecosystem, Settings, closure_of, resolve};
-use bailiwick_wall::{Closure, Denied, Limits, Program, Wall, WallError};
+use bailiwick_wall::{Closure, Denials, Denied, Limits, Program, Wall, WallError};
 use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
@@ -34,11 +34,16 @@ const GLANCE: Duration = Duration::from_millis(5);
 pub(crate) struct NativeBuilder {
     jail: Native,
     settings: Settings,
+    watch: Watch,
 }
 
 impl NativeBuilder {
     pub(crate) fn new(jail: Native, settings: Settings) -> Self {
-        Self { jail, settings }
+        Self {
+            jail,
+            settings,
+            watch: Watch::Everything,
+        }
     }
 
     fn settings_for(&self, source: &Source, progress: Progress) -> Settings {
@@ -81,13 +86,25 @@ impl Builder for NativeBuilder {
         extend_closure(&mut program.closure, &grant, &self.settings)?;
         let limits = launch.limits.clone();
         let started = self
-            .connect(&program, &grant, &limits, Negotiation::Auto)
+            .connect(
+                &program,
+                &grant,
+                &limits,
+                &launch.denials,
+                Negotiation::Auto,
+            )
             .await;
         let instance = match started {
             // It ended at a request that older servers do not know: it gets one more chance.
             Err(Failure::Probe) => {
-                self.connect(&program, &grant, &limits, Negotiation::Legacy)
-                    .await
+                self.connect(
+                    &program,
+                    &grant,
+                    &limits,
+                    &launch.denials,
+                    Negotiation::Legacy,
+                )
+                .await
             }
             other => other,
         };
@@ -118,7 +135,7 @@ fn prepare(command: &[String], settings: &Settings) -> Result<Preparation, WallE
     Ok(Preparation {
         packages: packages.collect(),
         program: Some(prepared.program),
-        explain: prepared.explain,
+        explain: prepared.needs.iter().map(ToString::to_string).collect(),
     })
 }
 
@@ -163,12 +180,18 @@ impl NativeBuilder {
         program: &Program,
         grant: &Grant,
         limits: &Limits,
+        denials: &Denials,
         negotiation: Negotiation,
     ) -> Result<NativeInstance, Failure> {
         let (jail, program, granted, bounds) =
             (self.jail, program.clone(), grant.clone(), limits.clone());
+        let extras = Extras {
+            denials: denials.clone(),
+            watch: self.watch,
+            ..Extras::default()
+        };
         // Building the wall waits for the kernel, some milliseconds.
-        let spawn = move || jail.spawn(&program, &granted, &bounds, Stdio::Piped);
+        let spawn = move || jail.spawn_with(&program, &granted, &bounds, Stdio::Piped, &extras);
         let mut jailed = tokio::task::spawn_blocking(spawn)
             .await
             .map_err(|error| Failure::Plugin(error.to_string()))?
@@ -201,6 +224,7 @@ impl NativeBuilder {
             Ok(client) => Ok(NativeInstance {
                 client,
                 jailed: Mutex::new(Some(jailed)),
+                denials: denials.clone(),
                 last_words,
                 silent,
                 limits: limits.clone(),
@@ -256,6 +280,7 @@ fn with_last_words(why: &str, kept: &Mutex<Vec<u8>>) -> String {
 struct NativeInstance {
     client: Client,
     jailed: Mutex<Option<Jailed>>,
+    denials: Denials,
     last_words: Arc<Mutex<Vec<u8>>>,
     /// Cancelled once nothing more can come of its standard error.
     silent: CancellationToken,
@@ -290,7 +315,7 @@ impl Instance for NativeInstance {
     }
 
     fn denied(&self) -> Vec<Denied> {
-        Vec::new()
+        self.denials.take()
     }
 
     fn ended(&self) -> Option<String> {
