@@ -12,9 +12,10 @@ use bailiwick_gate::record::Recorder;
 use bailiwick_gate::resolve::{SearchPath, resolve};
 use bailiwick_gate::world::{Builder, Progress};
 use bailiwick_gate::{Host, Judge};
-use bailiwick_jail::Native;
+use bailiwick_jail::{Machine, Native};
 use bailiwick_policy::{Classification, Pdp, User};
 use bailiwick_runtime::Settings;
+use bailiwick_wall::WallError;
 use bailiwick_wasm::Wasm;
 
 use crate::config::{AuditMode, Config};
@@ -31,6 +32,10 @@ pub(crate) struct Parts<'a> {
     pub(crate) home: &'a Home,
     /// What the person grants by hand.
     pub(crate) allow: &'a [Capability],
+    /// Policies of the person's besides the configured ones.
+    pub(crate) policies: &'a [PathBuf],
+    /// Whether components may be met: their engine takes a while to make.
+    pub(crate) components: bool,
     pub(crate) progress: Progress,
 }
 
@@ -42,6 +47,8 @@ impl<'a> Parts<'a> {
             config,
             home,
             allow,
+            policies: &[],
+            components: true,
             progress,
         }
     }
@@ -53,15 +60,17 @@ pub(crate) fn judge(parts: &Parts<'_>, cache: Option<PathBuf>) -> anyhow::Result
     let person = Person::current();
     let search = search_path();
     let (pdp, digest) = policies(parts, &person, &search)?;
-    let wasm = Wasm::new(cache).map_err(|error| error.to_string());
+    let probed = Native::probe();
+    let machine = Machine::look(probed.as_ref()).names();
     let judge = Judge {
         pdp,
         clock: Arc::new(SystemClock),
-        native: native(parts.home),
-        wasm: wasm.map(|wasm| Arc::new(WasmBuilder(Arc::new(wasm))) as Arc<dyn Builder>),
+        native: native(parts.home, probed),
+        wasm: wasm(parts, cache),
         user: user(config, &person),
         environment: config.environment.clone(),
         labels: config.labels.iter().cloned().collect(),
+        machine,
         search,
     };
     Ok((judge, digest))
@@ -91,8 +100,16 @@ pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
     })
 }
 
-fn native(home: &Home) -> Result<Arc<dyn Builder>, String> {
-    let jail = Native::probe().map_err(|error| error.to_string())?;
+fn wasm(parts: &Parts<'_>, cache: Option<PathBuf>) -> Result<Arc<dyn Builder>, String> {
+    if !parts.components {
+        return Err("only programs are run here".to_owned());
+    }
+    let wasm = Wasm::new(cache).map_err(|error| error.to_string())?;
+    Ok(Arc::new(WasmBuilder(Arc::new(wasm))))
+}
+
+fn native(home: &Home, probed: Result<Native, WallError>) -> Result<Arc<dyn Builder>, String> {
+    let jail = probed.map_err(|error| error.to_string())?;
     let settings = Settings::from_process(home.cache());
     Ok(Arc::new(NativeBuilder::new(jail, settings)))
 }
@@ -104,7 +121,7 @@ fn policies(
     search: &SearchPath,
 ) -> anyhow::Result<(Pdp, String)> {
     let Parts { config, allow, .. } = parts;
-    let sources = config.policy_sources()?;
+    let sources = config.policy_sources(parts.policies)?;
     let mut digest = String::new();
     for source in &sources {
         digest.push_str(&sha256_hex(source.text.as_bytes()));
@@ -164,7 +181,9 @@ fn classification(config: &Config, person: &Person) -> anyhow::Result<Classifica
 /// whatever a configuration calls them.
 fn ours(parts: &Parts<'_>) -> anyhow::Result<Vec<(PathScope, String)>> {
     let state = (parts.home.path(), "secret");
-    let steering = parts.config.control_files().map(|path| (path, "control"));
+    let given = parts.policies.iter().map(PathBuf::as_path);
+    let steering = parts.config.control_files().chain(given);
+    let steering = steering.map(|path| (path, "control"));
     let mut places: Vec<(PathScope, String)> = std::iter::once(state)
         .chain(steering)
         .map(|(path, label)| {

@@ -56,13 +56,15 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
             .collect();
         say!(
             "{}",
-            serde_json::to_string_pretty(&json!({ "plugins": all }))?
+            serde_json::to_string_pretty(&json!({ "plugins": all, "machine": judge.machine }))?
         );
     } else {
         reports.iter().for_each(|(source, report)| {
             show(&judge, source, report);
             report.iter().for_each(suggest);
         });
+        let machine: Vec<&str> = judge.machine.iter().map(String::as_str).collect();
+        say!("This machine has: {}.", machine.join(", "));
     }
     let fine = reports
         .iter()

@@ -108,13 +108,14 @@ impl Config {
     }
 
     /// The policies: ours unless switched off, then every `*.cedar` of the named files and folders.
-    pub(crate) fn policy_sources(&self) -> anyhow::Result<Vec<PolicySource>> {
+    /// In the end come those of `given`.
+    pub(crate) fn policy_sources(&self, given: &[PathBuf]) -> anyhow::Result<Vec<PolicySource>> {
         let mut sources = if self.default_policies {
             Pdp::default_sources()
         } else {
             Vec::new()
         };
-        for path in &self.policies {
+        for path in self.policies.iter().chain(given) {
             for file in cedar_files(path)? {
                 let text = crate::trusted::read(&file)?;
                 sources.push(PolicySource {

@@ -33,6 +33,8 @@ pub struct Judge {
     pub environment: String,
     /// What is known of every session from its start.
     pub labels: BTreeSet<String>,
+    /// What this machine was seen to have, as policies name it.
+    pub machine: BTreeSet<String>,
     /// Where programs are looked for.
     pub search: SearchPath,
 }
@@ -126,6 +128,7 @@ impl Judge {
             now: self.now(),
             isolation: wall.to_owned(),
             labels: self.labels.clone(),
+            machine: self.machine.clone(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! No record, no effect: every step of the gate goes through here before it takes effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_audit::{AtomDecision, AuditError, Event, Log, Moment, Outcome, Redaction, Subject};
 use bailiwick_policy::{CallDecision, CallVerdict, Context, Reason};
@@ -158,11 +158,15 @@ pub fn policies(reasons: &[Reason]) -> Vec<String> {
 }
 
 fn facts(context: &Context) -> BTreeMap<String, String> {
-    let labels: Vec<&str> = context.labels.iter().map(String::as_str).collect();
+    let listed = |names: &BTreeSet<String>| {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        names.join(" ")
+    };
     BTreeMap::from([
         ("environment".to_owned(), context.environment.clone()),
         ("isolation".to_owned(), context.isolation.clone()),
         ("now".to_owned(), context.now.to_string()),
-        ("labels".to_owned(), labels.join(" ")),
+        ("labels".to_owned(), listed(&context.labels)),
+        ("machine".to_owned(), listed(&context.machine)),
     ])
 }

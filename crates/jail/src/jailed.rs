@@ -107,6 +107,15 @@ impl Jailed {
         self.send(Signal::TERM)
     }
 
+    /// Sends the program a signal, through its init. `INT`, `QUIT`, `HUP` and `CONT` go to its whole process
+    /// group, as a terminal would send them, and `TSTP` stops that group.
+    ///
+    /// # Errors
+    /// Never for a program that has already ended.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        self.send(signal)
+    }
+
     fn send(&self, signal: Signal) -> io::Result<()> {
         if self.ended.is_some() {
             return Ok(());

@@ -94,6 +94,23 @@ impl Manifest {
         })
     }
 
+    /// The same manifest, asking besides for what it can do without. What it asks already stays as it is.
+    #[must_use]
+    pub fn with_optional(mut self, atoms: impl IntoIterator<Item = Capability>) -> Self {
+        let span = self.id.span;
+        for capability in atoms {
+            if self.atoms.iter().all(|known| known.capability != capability) {
+                let necessity = Necessity::Optional;
+                self.atoms.push(Atom {
+                    span,
+                    capability,
+                    necessity,
+                });
+            }
+        }
+        self
+    }
+
     /// A problem that a later stage found, to be shown at the manifest's line.
     #[must_use]
     pub fn diagnostic(

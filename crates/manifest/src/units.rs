@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// Reads `512`, `64KiB`, `256MiB`, `2GiB` as bytes; at least 1, at most 1 TiB.
-pub(crate) fn size(text: &str) -> Option<u64> {
+#[must_use]
+pub fn size(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let factor: u64 = match unit {
         "" | "B" => 1,
@@ -18,7 +19,8 @@ pub(crate) fn size(text: &str) -> Option<u64> {
 }
 
 /// Reads `500ms`, `30s`, `5m`, `1h`; at least 1 ms, at most 24 h.
-pub(crate) fn time(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn time(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let factor: u64 = match unit {
         "ms" => 1,

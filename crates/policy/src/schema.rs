@@ -85,10 +85,11 @@ pub(crate) enum Type {
     Secret,
     Model,
     Ambient,
+    Machine,
 }
 
 impl Type {
-    pub(crate) const ALL: [Self; 30] = [
+    pub(crate) const ALL: [Self; 31] = [
         Self::Action,
         Self::Role,
         Self::Publisher,
@@ -119,6 +120,7 @@ impl Type {
         Self::Secret,
         Self::Model,
         Self::Ambient,
+        Self::Machine,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -153,6 +155,7 @@ impl Type {
             Self::Secret => "Secret",
             Self::Model => "Model",
             Self::Ambient => "Ambient",
+            Self::Machine => "Machine",
         }
     }
 

@@ -70,6 +70,8 @@ pub struct Context {
     pub isolation: String,
     /// What the session has touched so far.
     pub labels: BTreeSet<String>,
+    /// What this machine was seen to have, by the names that policies call `Machine::"…"`.
+    pub machine: BTreeSet<String>,
 }
 
 impl Principal {
@@ -150,10 +152,16 @@ impl Context {
         let now = OffsetDateTime::from_unix_timestamp(self.now).map_err(|_| broken())?;
         let now = now.format(&Rfc3339).map_err(|_| broken())?;
         let labels = RestrictedExpression::new_set(self.labels.iter().map(|label| text(label)));
+        let machine = self.machine.iter().map(|name| Type::Machine.uid(name));
+        let machine: Vec<EntityUid> = machine.collect::<Result<_, _>>()?;
+        let machine = machine
+            .into_iter()
+            .map(RestrictedExpression::new_entity_uid);
         let pairs = [
             ("environment", text(&self.environment)),
             ("isolation", text(&self.isolation)),
             ("labels", labels),
+            ("machine", RestrictedExpression::new_set(machine)),
             ("now", RestrictedExpression::new_datetime(now)),
             ("unscoped", RestrictedExpression::new_bool(unscoped)),
         ];

@@ -34,8 +34,8 @@ pub(super) async fn tell(teller: &mut Teller) -> anyhow::Result<()> {
     let parts = Parts {
         config: &config,
         home: &home,
-        allow: &[],
         progress: Arc::new(|_| {}),
+        ..Parts::new(&config, &home, &[])
     };
     let host = Arc::new(host(&parts)?);
     let sources = discover(&stage.path("plugins"))?;

@@ -256,6 +256,7 @@ fn request(action: &str, resource: &Entity) -> Outcome<(Request, Entities)> {
         ("environment".to_owned(), text("development")),
         ("isolation".to_owned(), text("native")),
         ("labels".to_owned(), RestrictedExpression::new_set([])),
+        ("machine".to_owned(), RestrictedExpression::new_set([])),
         (
             "now".to_owned(),
             RestrictedExpression::new_datetime("2026-09-21T14:13:20Z"),

@@ -130,6 +130,7 @@ fn host(log: Log) -> Outcome<Host> {
             },
             environment: "development".to_owned(),
             labels: BTreeSet::new(),
+            machine: BTreeSet::new(),
             search: SearchPath::new("/usr/bin"),
         },
         keys: Keys::generate(),

@@ -78,6 +78,30 @@ async fn l2_what_no_policy_permits_is_refused_and_nothing_of_it_runs() {
 }
 
 #[tokio::test]
+async fn l13_what_this_machine_lacks_is_refused_where_policy_requires_it() {
+    let requires = |wall: &str| {
+        format!(
+            "{DOCS}\n@id(\"walls\") forbid (principal, action == Action::\"read_files\", resource)\n\
+             unless {{ context.machine.contains(Machine::\"{wall}\") }};"
+        )
+    };
+    let has = House::new(&requires("landlock"));
+    has.open(vec![has.notebook(READER)]).await;
+    assert_eq!(has.events("plugin_start").len(), 1);
+    let lacks = House::new(&requires("cgroup-memory"));
+    lacks.open(vec![lacks.notebook(READER)]).await;
+    assert_eq!(lacks.events("plugin_refused").len(), 1);
+    assert_eq!(lacks.steps.counts(), [0, 0, 0]);
+    for house in [has, lacks] {
+        let decisions = house.events("decision");
+        let [Event::Decision { context, .. }] = &decisions[..] else {
+            panic!("one decision: {decisions:?}");
+        };
+        assert_eq!(context["machine"], "landlock userns");
+    }
+}
+
+#[tokio::test]
 async fn an_optional_capability_is_left_out_and_its_tools_with_it() {
     let house = House::new(
         "@id(\"never\") forbid (principal, action == Action::\"read_files\", resource in Dir::\"{docs}\");",

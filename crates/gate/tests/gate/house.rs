@@ -197,6 +197,7 @@ impl House {
             },
             environment: "test".to_owned(),
             labels: BTreeSet::new(),
+            machine: ["landlock", "userns"].map(str::to_owned).into(),
             search: SearchPath::new("/usr/bin:/bin"),
         };
         let host = Host {

@@ -25,6 +25,8 @@ fn l27_a_policy_that_could_never_apply_is_a_load_error() {
         r#"permit (principal == User::"alice", action == Action::"clock", resource);"#,
         r#"permit (principal in Role::"a", action == Action::"execute_code", resource == Program::"/bin/ls");"#,
         r#"forbid (principal, action == Action::"network_access", resource) when { resource.scheme == Scheme::"htps" };"#,
+        r#"forbid (principal, action == Action::"clock", resource) unless { context.machine.contains(Machine::"cgruop") };"#,
+        r#"forbid (principal, action == Action::"clock", resource) unless { context.machine.contains("cgroup") };"#,
         r#"forbid (principal, action == Action::"clock", resource) when { context.enviroment == "production" };"#,
         r#"forbid (principal, action == Action::"clock", resource) when { principal.user.department == "hr" };"#,
         r#"forbid (principal, action == Action::"clock", resource) when { 1 == 2 };"#,

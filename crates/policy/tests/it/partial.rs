@@ -91,6 +91,11 @@ fn the_whole_delegation_chain_counts() {
             true,
         ),
         (r#"context.labels.contains("tainted")"#, false),
+        (r#"context.machine.contains(Machine::"landlock-7")"#, true),
+        (
+            r#"context.machine.containsAll([Machine::"userns", Machine::"cgroup-memory"])"#,
+            false,
+        ),
         (
             r#"context.now > datetime("2026-01-01") && context.now < datetime("2027-01-01")"#,
             true,
@@ -105,6 +110,29 @@ fn the_whole_delegation_chain_counts() {
         );
         let pdp = load(&text).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(decide(&pdp, "clock").is_full(), holds, "{condition}");
+    }
+}
+
+/// A required wall that is missing refuses, also on a machine of which nothing is known.
+#[test]
+fn a_wall_that_policy_requires_refuses_by_its_absence() {
+    let pdp = load(
+        r#"permit (principal, action == Action::"execute_code", resource);
+           @id("bounded") forbid (principal, action in Action::"high_risk", resource)
+           unless { context.machine.contains(Machine::"cgroup-memory") };"#,
+    )
+    .unwrap();
+    let asked = cap("execute_code:/usr/bin/git");
+    let on = |machine: &[&str]| {
+        let machine = machine.iter().map(|&name| name.to_owned()).collect();
+        let context = Context { machine, ..now() };
+        pdp.decide(&alice(), &context, &asked)
+    };
+    assert!(on(&["cgroup", "cgroup-memory"]).is_full());
+    for lacking in [&["cgroup", "landlock"][..], &[]] {
+        let decision = on(lacking);
+        assert_eq!(decision.outcome, Outcome::Deny, "{lacking:?}");
+        assert_eq!(decision.reasons[0].policy, "bounded");
     }
 }
 
