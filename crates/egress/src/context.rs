@@ -77,3 +77,22 @@ impl Counts {
         }
     }
 }
+
+#[cfg(test)]
+impl Context {
+    /// For tests: `atoms` of `network_access`, the machine's resolver, names from 198.18.0.2 on.
+    pub(crate) fn granting(atoms: &[&str]) -> Self {
+        let atom = |atom: &&str| format!("network_access:{atom}").parse().unwrap();
+        let grant = bailiwick_capability::Grant::new(atoms.iter().map(atom));
+        let rules = Rules::new(&grant, Vec::new()).unwrap();
+        let resolver = std::sync::Arc::new(crate::SystemResolver);
+        Self {
+            names: Names::new(&rules, std::net::Ipv4Addr::new(198, 18, 0, 0)),
+            outside: Outside::new(resolver, &[]).unwrap(),
+            terminator: Terminator::new(&rules).unwrap(),
+            denials: Denials::new(),
+            counts: Counts::default(),
+            rules,
+        }
+    }
+}

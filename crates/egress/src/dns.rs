@@ -160,3 +160,87 @@ fn is_reverse(name: &DnsName) -> bool {
         .iter()
         .any(|zone| name.as_str().ends_with(zone))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(name: &str, kind: u16) -> Vec<u8> {
+        let mut out = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        for label in name.split('.') {
+            out.push(u8::try_from(label.len()).unwrap());
+            out.extend(label.as_bytes());
+        }
+        out.push(0);
+        out.extend(kind.to_be_bytes());
+        out.extend(IN.to_be_bytes());
+        out
+    }
+
+    /// Return code, number of answers, and the last four bytes of the answer.
+    fn ask(context: &Context, name: &str, kind: u16) -> (u8, u8, [u8; 4]) {
+        let answer = answer(context, &query(name, kind)).unwrap();
+        (answer[3] & 15, answer[7], *answer.last_chunk().unwrap())
+    }
+
+    fn told(context: &Context) -> Vec<(String, u64)> {
+        let all = context.denials.take().into_iter();
+        all.map(|denied| (denied.target, denied.times)).collect()
+    }
+
+    const TXT: u16 = 16;
+    const SVCB: u16 = 64;
+    const HTTPS: u16 = 65;
+    const ANY: u16 = 255;
+
+    #[test]
+    fn l06_only_granted_names_have_an_address_and_nothing_else_is_carried() {
+        let context = Context::granting(&["https://api.example.com", "tcp://*.db.example:5432"]);
+        let (code, count, address) = ask(&context, "api.example.com", message::A);
+        assert_eq!((code, count, address), (0, 1, [198, 18, 0, 2]));
+        assert_eq!(ask(&context, "API.Example.COM", message::A).2, address);
+        assert_eq!(ask(&context, "one.db.example", message::A).2, [198, 18, 0, 3]);
+        for kind in [AAAA, TXT, SVCB, HTTPS, ANY, PTR, 5, 6, 15, 33, 35, 257, 0, 65535] {
+            let (code, count, _) = ask(&context, "api.example.com", kind);
+            assert_eq!((code, count), (0, 0), "type {kind}");
+        }
+        assert_eq!(told(&context), []);
+        let foreign = ["secret.evil.example", "example.com", "db.example", "a.b.db.example", "api.example.com.evil.example"];
+        for name in foreign {
+            for kind in [message::A, TXT] {
+                let (code, count, _) = ask(&context, name, kind);
+                assert_eq!((code, count), (3, 0), "{name}");
+            }
+        }
+        let expected: Vec<_> = foreign.iter().map(|name| ((*name).to_owned(), 2)).collect();
+        assert_eq!(told(&context), expected);
+        assert_eq!(context.counts.read().refused, 10);
+    }
+
+    #[test]
+    fn l01_a_name_that_no_host_has_is_told_escaped() {
+        let context = Context::granting(&["https://api.example.com"]);
+        assert_eq!(ask(&context, "api\0.example.com", message::A).0, 3);
+        assert_eq!(told(&context), [("api\\x00.example.com".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn localhost_is_loopback_and_looking_backwards_is_no_attempt() {
+        let context = Context::granting(&["https://api.example.com"]);
+        assert_eq!(ask(&context, "localhost", message::A), (0, 1, [127, 0, 0, 1]));
+        assert_eq!(ask(&context, "localhost", AAAA), (0, 1, [0, 0, 0, 1]));
+        assert_eq!(ask(&context, "localhost", TXT).1, 0);
+        assert_eq!(ask(&context, "2.0.18.198.in-addr.arpa", PTR).0, 3);
+        assert_eq!(told(&context), []);
+        assert_eq!(ask(&context, "2.0.18.198.in-addr.arpa", TXT).0, 3);
+        assert_eq!(told(&context).len(), 1);
+    }
+
+    #[test]
+    fn another_class_is_refused() {
+        let context = Context::granting(&["https://api.example.com"]);
+        let mut chaos = query("api.example.com", message::A);
+        *chaos.last_mut().unwrap() = 3;
+        assert_eq!(answer(&context, &chaos).unwrap()[3] & 15, 5);
+    }
+}

@@ -102,3 +102,78 @@ impl Known {
         Some(offset)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bailiwick_capability::Grant;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BASE: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
+
+    fn rules() -> Rules {
+        let atoms = ["network_access:https://*.example.com", "network_access:tcp://a.test:1"];
+        let grant = Grant::new(atoms.iter().map(|atom| atom.parse().unwrap()));
+        Rules::new(&grant, Vec::new()).unwrap()
+    }
+
+    fn name(text: &str) -> DnsName {
+        DnsName::parse(text).unwrap()
+    }
+
+    fn given(names: &Names, rules: &Rules, text: &str) -> Option<Ipv4Addr> {
+        match names.address(&name(text), rules) {
+            Address::Is(address) => Some(address),
+            Address::NotGranted | Address::TooMany => None,
+        }
+    }
+
+    #[test]
+    fn a_flood_of_names_is_bounded_and_keeps_out_no_name_that_was_named() {
+        let rules = rules();
+        let names = Names::new(&rules, BASE);
+        let (mut addresses, mut refused) = (std::collections::BTreeSet::new(), 0);
+        for number in 0..2 * MAX_NAMES {
+            match names.address(&name(&format!("n{number}.example.com")), &rules) {
+                Address::Is(address) => assert!(addresses.insert(address), "{address} twice"),
+                Address::TooMany => refused += 1,
+                Address::NotGranted => panic!("n{number} is granted"),
+            }
+        }
+        assert_eq!(addresses.len() + refused, 2 * MAX_NAMES);
+        assert_eq!(addresses.len(), MAX_NAMES - 1);
+        assert_eq!(given(&names, &rules, "a.test"), Some(Ipv4Addr::new(198, 18, 0, 2)));
+        assert!(given(&names, &rules, "n7.example.com").is_some(), "known before the flood");
+    }
+
+    #[test]
+    fn addresses_that_nobody_was_given_stand_for_nothing() {
+        let names = Names::new(&rules(), BASE);
+        for address in ["198.18.0.0", "198.18.0.1", "198.18.0.3", "198.19.255.255", "198.17.255.255", "0.0.0.0", "255.255.255.255"] {
+            assert_eq!(names.name(address.parse().unwrap()), None, "{address}");
+        }
+        assert_eq!(names.name("198.18.0.2".parse().unwrap()), Some(name("a.test")));
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_leads_back_to_its_name_and_never_to_another(
+            asked in prop::collection::vec("[a-c]{1,2}(\\.example\\.com|\\.test|)", 1..40)
+        ) {
+            let rules = rules();
+            let names = Names::new(&rules, BASE);
+            let mut first = std::collections::BTreeMap::new();
+            for text in &asked {
+                let asked = name(text);
+                if let Address::Is(address) = names.address(&asked, &rules) {
+                    prop_assert!(rules.knows(&asked));
+                    prop_assert_eq!(names.name(address), Some(asked.clone()));
+                    prop_assert_eq!(*first.entry(asked).or_insert(address), address);
+                }
+            }
+            let different: std::collections::BTreeSet<_> = first.values().collect();
+            prop_assert_eq!(different.len(), first.len());
+        }
+    }
+}

@@ -295,3 +295,6 @@ fn put_opt(out: &mut Vec<u8>, code: Code) {
 fn put(out: &mut Vec<u8>, number: u16) {
     out.extend(number.to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests;

@@ -208,3 +208,6 @@ fn server_name(mut data: Bytes<'_>) -> Result<DnsName, &'static str> {
     let name = std::str::from_utf8(name).map_err(|_| WRONG)?;
     DnsName::parse(name).map_err(|_| WRONG)
 }
+
+#[cfg(test)]
+mod tests;
