@@ -66,6 +66,35 @@ pub(crate) fn carve(top: &Path, holes: &[PathBuf]) -> Result<Pieces, PathFault> 
     Ok(pieces)
 }
 
+/// Folders beside `holes` in the tree at `top`: each can be writable whole. Beyond [`MAX_NEIGHBOURS`] the
+/// rest are left to the broker, which is slower and no wider.
+///
+/// # Errors
+/// When a folder above a hole cannot be listed.
+pub(crate) fn beside(top: &Path, holes: &[PathBuf]) -> Result<Vec<PathBuf>, PathFault> {
+    let mut found = Vec::new();
+    let mut todo = vec![top.to_owned()];
+    while let Some(folder) = todo.pop() {
+        let failed = |error| PathFault(format!("`{}` cannot be listed: {error}", folder.display()));
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let path = entry.path();
+            if !entry.file_type().map_err(failed)?.is_dir()
+                || holes.iter().any(|hole| path.starts_with(hole))
+            {
+                continue;
+            }
+            if holes.iter().any(|hole| hole.starts_with(&path)) {
+                todo.push(path);
+            } else if found.len() < MAX_NEIGHBOURS {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +127,20 @@ mod tests {
             pieces.shown,
             ["a/deep/open", "file", "later"].map(|p| top.join(p))
         );
+    }
+
+    #[test]
+    fn folders_beside_holes_are_found_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path();
+        for folder in [".git/hooks", ".git/objects/ab", "src/deep", ".claude"] {
+            std::fs::create_dir_all(top.join(folder)).unwrap();
+        }
+        std::fs::write(top.join("README"), "x").unwrap();
+        std::os::unix::fs::symlink("src", top.join("link")).unwrap();
+        let holes = [".git/hooks", ".claude/settings.json", ".mcp.json"].map(|hole| top.join(hole));
+        let found = beside(top, &holes).unwrap();
+        assert_eq!(found, [".git/objects", "src"].map(|p| top.join(p)));
     }
 
     #[test]

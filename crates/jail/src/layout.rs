@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use bailiwick_capability::{Capability, Grant, Granted, Kind, PathScope, ProgramRef, Scope};
+use bailiwick_capability::{Grant, Kind, PathScope, ProgramRef, Scope};
 use bailiwick_wall::Program;
 
 use crate::base;
-use crate::holes::carve;
+use crate::holes::{beside, carve};
 use crate::landlock::Rights;
-use crate::mounted::kernel_mount;
 use crate::paths::{Located, PathFault, What, follow, locate};
+use crate::scopes::{check_scope, hole_paths, kernel_tree};
+use crate::supervise::{Broker, Reads, Tree};
 
 /// Bound on mounts: grants and closures that need more are refused.
 const MAX_NODES: usize = 4096;
@@ -44,13 +45,14 @@ pub(crate) enum Node {
     },
     Scratch,
     Proc,
+    Terminals,
 }
 
 impl Node {
     pub(crate) fn is_mount(&self) -> bool {
         matches!(
             self,
-            Self::Bind { .. } | Self::Over { .. } | Self::Scratch | Self::Proc
+            Self::Bind { .. } | Self::Over { .. } | Self::Scratch | Self::Proc | Self::Terminals
         )
     }
 }
@@ -67,12 +69,67 @@ pub(crate) struct Rule {
 pub(crate) struct Layout {
     pub(crate) nodes: Vec<(PathBuf, Node)>,
     pub(crate) rules: Vec<Rule>,
+    /// Whether terminals stand inside.
+    pub(crate) terminals: bool,
+    /// Writable trees with their holes, whose upper folders the broker writes.
+    pub(crate) brokered: Vec<(Located, Vec<PathBuf>)>,
+}
+
+impl Layout {
+    /// Shows terminals of this world's own, and the way to whichever one controls a process.
+    ///
+    /// # Errors
+    /// A host without `/dev/tty`.
+    pub(crate) fn add_terminals(&mut self) -> Result<(), PathFault> {
+        let (pairs, own) = (Path::new("/dev/pts"), Path::new("/dev/tty"));
+        let found = locate(own)?;
+        if found.kind != What::Character {
+            return Err(PathFault(
+                "`/dev/tty` of the host is not a device".to_owned(),
+            ));
+        }
+        let access = Access::Device;
+        self.nodes.extend([
+            (pairs.to_owned(), Node::Terminals),
+            ("/dev/ptmx".into(), Node::Link("pts/ptmx".into())),
+            (own.to_owned(), Node::Bind { access, found }),
+        ]);
+        let rule = |path: &Path, folder| Rule {
+            path: path.to_owned(),
+            access: Rights::TERMINAL.bits(folder),
+        };
+        self.rules.extend([rule(pairs, true), rule(own, false)]);
+        self.terminals = true;
+        Ok(())
+    }
+
+    /// The broker of its trees.
+    ///
+    /// # Errors
+    /// A tree that is no longer what was located.
+    pub(crate) fn broker(&self, grant: &Grant) -> Result<Broker, PathFault> {
+        let trees = self
+            .brokered
+            .iter()
+            .map(|(found, holes)| Tree::open(found, holes));
+        let reads = grant.of_kind(Kind::ReadFiles).filter_map(|atom| {
+            let Scope::Path(scope) = atom.capability().scope() else {
+                return None;
+            };
+            Some((PathBuf::from(scope.path().as_str()), hole_paths(atom)))
+        });
+        Ok(Broker::new(
+            trees.collect::<Result<_, _>>()?,
+            Reads(reads.collect()),
+        ))
+    }
 }
 
 #[derive(Default)]
 struct Draft {
     nodes: BTreeMap<PathBuf, Node>,
     rules: BTreeMap<PathBuf, u64>,
+    brokered: Vec<(Located, Vec<PathBuf>)>,
 }
 
 impl Draft {
@@ -112,6 +169,9 @@ impl Draft {
             self.allow(&found.real, rights, found.kind == What::Folder);
             return self.show(found, access);
         }
+        if access == Access::Write {
+            return self.show_brokered(found, holes, rights);
+        }
         let pieces = carve(&found.real, holes)?;
         self.allow(&found.real, Rights::LIST, true);
         for folder in pieces.folders {
@@ -128,6 +188,22 @@ impl Draft {
             self.show(found, access)?;
         }
         Ok(())
+    }
+
+    /// Shows a writable tree with holes: read-only, and what lies beside the holes writable upon it.
+    fn show_brokered(
+        &mut self,
+        found: Located,
+        holes: &[PathBuf],
+        rights: Rights,
+    ) -> Result<(), PathFault> {
+        for folder in beside(&found.real, holes)? {
+            let folder = locate(&folder)?;
+            self.allow(&folder.real, rights, true);
+            self.show(folder, Access::Write)?;
+        }
+        self.brokered.push((found.clone(), holes.to_vec()));
+        self.show(found, Access::Read)
     }
 
     /// Shows a part of a runtime, with the links that lead to it.
@@ -279,7 +355,12 @@ impl Draft {
             .into_iter()
             .map(|(path, access)| Rule { path, access })
             .collect();
-        Ok(Layout { nodes, rules })
+        Ok(Layout {
+            nodes,
+            rules,
+            brokered: self.brokered,
+            terminals: false,
+        })
     }
 }
 
@@ -307,55 +388,6 @@ fn meets(path: &Path) -> PathFault {
         "`{}` would be writable and executable: move what is run out of what is written",
         path.display()
     ))
-}
-
-/// Trees of the kernel: what is in them is no data, and some of it reaches other processes.
-const KERNEL_TREES: [&str; 3] = ["/proc", "/sys", "/dev"];
-
-/// Why `path` is never shown, if it is one of those that are not.
-pub(crate) fn kernel_tree(path: &Path) -> Option<String> {
-    if path == Path::new("/") {
-        return Some(
-            "`/` holds the machine's own interfaces: name the folders themselves".to_owned(),
-        );
-    }
-    let tree = KERNEL_TREES.iter().find(|tree| path.starts_with(tree))?;
-    Some(format!(
-        "`{tree}` is the kernel's interface, not data, and is never shown"
-    ))
-}
-
-/// Looks at a granted path; a folder granted as file, or the other way round, is a fault.
-pub(crate) fn check_scope(scope: &PathScope) -> Result<Located, PathFault> {
-    let path = Path::new(scope.path().as_str());
-    let found = locate(path)?;
-    if let Some(why) = kernel_mount(path) {
-        return Err(PathFault(why));
-    }
-    match (scope, found.kind) {
-        (PathScope::File(_), What::File) | (PathScope::Tree(_), What::Folder) => Ok(found),
-        (PathScope::File(_), What::Folder) => Err(PathFault(format!(
-            "`{0}` is a folder; name it `{0}/`",
-            path.display()
-        ))),
-        (PathScope::Tree(_), What::File) => Err(PathFault(format!(
-            "`{}` is a file, not a folder",
-            path.display()
-        ))),
-        (_, What::Character | What::Other) => Err(PathFault(format!(
-            "`{}` is a device, socket or pipe, not a file",
-            path.display()
-        ))),
-    }
-}
-
-/// The paths that a path atom leaves out.
-pub(crate) fn hole_paths(atom: &Granted) -> Vec<PathBuf> {
-    let path = |hole: &Capability| match hole.scope() {
-        Scope::Path(scope) => Some(PathBuf::from(scope.path().as_str())),
-        _ => None,
-    };
-    atom.holes().iter().filter_map(path).collect()
 }
 
 /// Plans the inside of the wall for `program` under `grant`, as user `uid` and group `gid` inside.

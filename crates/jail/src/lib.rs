@@ -29,10 +29,12 @@ mod native;
 mod passing;
 mod paths;
 mod report;
+mod scopes;
 mod seccomp;
 mod spawn;
 mod supervise;
 mod sys;
+mod terminal;
 
 pub use base::{HOME, TMP};
 pub use extras::{DNS, Extras, Listeners, Network, Watch};
@@ -40,3 +42,4 @@ pub use jailed::Jailed;
 pub use machine::{Fact, Machine, Setting};
 pub use native::Native;
 pub use spawn::Stdio;
+pub use terminal::Terminal;

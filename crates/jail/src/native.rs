@@ -13,12 +13,13 @@ use rustix::process::{getegid, geteuid};
 
 use crate::base;
 use crate::child::{
-    Failure, Make, NODEV, NOEXEC, NOSUID, PathRule, Place, Plan, RDONLY, Step, Strings, What,
+    Failure, Make, NODEV, NOEXEC, NOSUID, PathRule, Place, Plan, RDONLY, Step, Strings,
+    TerminalPlan, What,
 };
 use crate::extras::{Extras, Watch};
 use crate::jailed::Jailed;
 use crate::layout::{Access, Layout, Node, base_only, plan};
-use crate::paths::What as Found;
+use crate::paths::{PathFault, What as Found};
 use crate::seccomp::Profile;
 use crate::spawn::{PROGRAM_STEP, Pipes, Stdio, c_string, relative, start};
 use crate::supervise::{self, View};
@@ -98,7 +99,7 @@ impl Native {
         let empty = base_only(inner(geteuid().as_raw()), inner(getegid().as_raw()))
             .map_err(|fault| unsupported(fault.0))?;
         let extras = Extras::default();
-        let pipes = Pipes::new(Stdio::Piped, &extras).map_err(|error| pipes_failed(&error))?;
+        let pipes = Pipes::new(Stdio::Piped, false, false).map_err(|error| pipes_failed(&error))?;
         let plan = self.prepare(&nothing, &empty, &Limits::default(), &pipes, &extras)?;
         match start(&plan, pipes, |failure| describe(failure, &empty)) {
             // The exec of the empty path must fail, and only that.
@@ -158,17 +159,20 @@ impl Native {
                 why,
             });
         }
-        let layout = self.layout(program, grant, &extras.files)?;
-        let mut pipes = Pipes::new(stdio, extras).map_err(|error| pipes_failed(&error))?;
+        let mut layout = self.layout(program, grant, &extras.files)?;
+        if stdio.has_own_terminals(extras.terminals) {
+            layout.add_terminals().map_err(planning_failed)?;
+        }
+        let profile = profile(extras, &layout);
+        let watched = profile.watch != Watch::Nothing;
+        let mut pipes =
+            Pipes::new(stdio, profile.network, watched).map_err(|error| pipes_failed(&error))?;
         let plan = self.prepare(program, &layout, limits, &pipes, extras)?;
         if let Some(control) = pipes.take_control() {
-            supervise::start(
-                control,
-                profile(extras),
-                View::default(),
-                extras.denials.clone(),
-            )
-            .map_err(|error| pipes_failed(&error))?;
+            let broker = layout.broker(grant).map_err(planning_failed)?;
+            let denials = extras.denials.clone();
+            supervise::start(control, profile, View::default(), broker, denials)
+                .map_err(|error| pipes_failed(&error))?;
         }
         start(&plan, pipes, |failure| describe(failure, &layout))
     }
@@ -183,10 +187,7 @@ impl Native {
             base::inner_id(geteuid().as_raw()),
             base::inner_id(getegid().as_raw()),
         );
-        plan(program, grant, files, uid, gid).map_err(|fault| WallError::Build {
-            what: "planning what is shown".to_owned(),
-            why: fault.0,
-        })
+        plan(program, grant, files, uid, gid).map_err(planning_failed)
     }
 
     fn prepare(
@@ -201,7 +202,12 @@ impl Native {
         let id_map = |id: u32| format!("{} {id} 1", base::inner_id(id)).into_bytes();
         let numbers = pipes.numbers();
         let network = extras.network.as_ref().zip(numbers.listeners);
-        let mut argv = vec![c".init".to_owned(), c_string(program.program.as_os_str())?];
+        // Init tells by its name whether there is a terminal to watch over.
+        let init = match numbers.terminal {
+            Some(_) => c".init-terminal",
+            None => c".init",
+        };
+        let mut argv = vec![init.to_owned(), c_string(program.program.as_os_str())?];
         for argument in &program.args {
             argv.push(c_string(argument)?);
         }
@@ -209,7 +215,7 @@ impl Native {
         let rules = layout.rules.iter().map(|rule| {
             Ok(PathRule {
                 path: c_string(rule.path.as_os_str())?,
-                access: rule.access,
+                access: landlock::known(self.abi, rule.access),
             })
         });
         Ok(Plan {
@@ -221,6 +227,7 @@ impl Native {
             network: network
                 .map(|(network, socket)| network.plan(socket, self.abi))
                 .transpose()?,
+            terminal: terminal(pipes, numbers.terminal),
             uid_map: id_map(uid),
             gid_map: id_map(gid),
             pid_max: self
@@ -236,7 +243,7 @@ impl Native {
             rules: rules.collect::<Result<_, WallError>>()?,
             ruleset: landlock::attributes(self.abi),
             limits: resource_limits(limits),
-            filter: filter(profile(extras)).to_vec(),
+            filter: filter(profile(extras, layout)).to_vec(),
             cwd: c_string(program.cwd.as_os_str())?,
             argv: Strings::new(argv),
             envp: Strings::new(envp),
@@ -295,18 +302,30 @@ fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (major, minor)
 }
 
-fn profile(extras: &Extras) -> Profile {
+fn profile(extras: &Extras, layout: &Layout) -> Profile {
+    // What the broker is to answer must come to it.
+    let needed = match layout.brokered.is_empty() {
+        true => Watch::Nothing,
+        false => Watch::Acts,
+    };
     Profile {
         network: extras.network.is_some(),
-        watch: extras.watch,
+        terminals: layout.terminals,
+        watch: extras.watch.max(needed),
     }
+}
+
+fn terminal(pipes: &Pipes, socket: Option<i32>) -> Option<TerminalPlan> {
+    let (like, socket) = (pipes.like?, socket?);
+    Some(TerminalPlan { socket, like })
 }
 
 /// Compiled once for each profile.
 fn filter(profile: Profile) -> &'static [libc::sock_filter] {
-    static FILTERS: [[OnceLock<Vec<libc::sock_filter>>; 3]; 2] =
-        [const { [const { OnceLock::new() }; 3] }; 2];
-    let [alone, networked] = &FILTERS;
+    static FILTERS: [[[OnceLock<Vec<libc::sock_filter>>; 3]; 2]; 2] =
+        [const { [const { [const { OnceLock::new() }; 3] }; 2] }; 2];
+    let [without, with] = &FILTERS;
+    let [alone, networked] = if profile.terminals { with } else { without };
     let [nothing, acts, everything] = if profile.network { networked } else { alone };
     let slot = match profile.watch {
         Watch::Nothing => nothing,
@@ -363,6 +382,9 @@ fn makes(layout: &Layout) -> Result<Vec<Make>, WallError> {
             Node::Proc => What::Proc {
                 place: place(path, true),
             },
+            Node::Terminals => What::Terminals {
+                place: place(path, true),
+            },
             Node::Bind { access, found } => What::Bind {
                 source: c_string(found.real.as_os_str())?,
                 identity: found.identity,
@@ -385,6 +407,13 @@ fn attributes(access: Access) -> u64 {
         Access::Write => NOSUID | NODEV | NOEXEC,
         // A device can be written through a read-only mount; its mode, owner and times cannot.
         Access::Device => RDONLY | NOSUID | NOEXEC,
+    }
+}
+
+fn planning_failed(fault: PathFault) -> WallError {
+    WallError::Build {
+        what: "planning what is shown".to_owned(),
+        why: fault.0,
     }
 }
 

@@ -6,9 +6,9 @@ use bailiwick_capability::{Grant, Granted, Kind, PathScope, ProgramRef, ProgramS
 use bailiwick_wall::{HeldAtom, Hold, Report};
 
 use crate::base;
-use crate::holes::carve;
-use crate::layout::{check_scope, hole_paths, kernel_tree};
+use crate::holes::{beside, carve};
 use crate::paths::{PathFault, What, follow};
+use crate::scopes::{check_scope, hole_paths, kernel_tree};
 
 /// The wall's name.
 pub(crate) const NAME: &str = "native";
@@ -99,9 +99,13 @@ fn files(atom: &Granted, scope: &PathScope, grant: &Grant) -> Hold {
             fully("read-only bind mount, not executable, and Landlock read on exactly this path")
         }
         ([], true) => fully("bind mount, not executable, and Landlock write on exactly this path"),
-        (_, true) => not(
-            "a writable tree with a forbidden part cannot be held by the kernel: grant the parts beside it",
-        ),
+        (holes, true) => match beside(path, holes) {
+            Ok(_) => fully(
+                "the folders beside the forbidden parts as writable bind mounts; the folders above them read-only, \
+                 and what changes in those is done by the host, which looks at each name",
+            ),
+            Err(PathFault(why)) => not(why),
+        },
         (holes, false) => {
             if writes_into(holes, grant) {
                 return not(
@@ -252,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_are_held_for_reading_only() {
+    fn l14_holes_are_held_for_reading_and_for_writing() {
         let dir = tempfile::tempdir_in("/var/tmp").unwrap();
         std::fs::create_dir(dir.path().join("hr")).unwrap();
         let atom = |kind: &str| {
@@ -266,7 +270,7 @@ mod tests {
         let read = report(&Grant::new([atom("read_files")]));
         assert_eq!(read.refused().count(), 0);
         let write = report(&Grant::new([atom("write_files")]));
-        assert_eq!(write.refused().count(), 1);
+        assert_eq!(write.refused().count(), 0);
         let both = report(&Grant::new([
             atom("read_files"),
             Granted::whole(

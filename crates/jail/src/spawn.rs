@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "clone with a stack of our own")]
 
 use std::ffi::{CStr, CString, OsStr, c_void};
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -14,11 +14,12 @@ use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::child::{self, Failure, Plan, Step};
-use crate::extras::{Extras, Listeners, Watch};
+use crate::extras::Listeners;
 use crate::inherit;
 use crate::jailed::Jailed;
 use crate::passing;
 use crate::sys;
+use crate::terminal::Terminal;
 
 /// How a failed exec of the program itself is named, when the wall already stands.
 pub(crate) const PROGRAM_STEP: &str = "starting the program itself";
@@ -32,18 +33,44 @@ pub enum Stdio {
     Piped,
     /// The host's own.
     Inherit,
+    /// The host's own input, and pipes for what it prints.
+    Captured,
+    /// A terminal of its own, whose other side is in [`Jailed`].
+    Terminal(Terminal),
+}
+
+impl Stdio {
+    /// Whether the program may have terminals of its own: never beside one of the host's, which it could
+    /// then take.
+    pub(crate) fn has_own_terminals(self, wanted: bool) -> bool {
+        let inherits = |streams: &[bool]| streams.contains(&true);
+        let (stdin, stdout, stderr) = (
+            io::stdin().is_terminal(),
+            io::stdout().is_terminal(),
+            io::stderr().is_terminal(),
+        );
+        match self {
+            Self::Terminal(_) => true,
+            Self::Piped => wanted,
+            Self::Captured => wanted && !stdin,
+            Self::Inherit => wanted && !inherits(&[stdin, stdout, stderr]),
+        }
+    }
 }
 
 /// The pipes of one start: the child's ends and the host's.
 pub(crate) struct Pipes {
     child: [OwnedFd; 3],
-    host: Option<[OwnedFd; 3]>,
+    host: [Option<OwnedFd>; 3],
     report: (OwnedFd, OwnedFd),
     life: (OwnedFd, OwnedFd),
     /// Host's end, child's end: notifications, and the listeners of a network.
     control: Option<(OwnedFd, OwnedFd)>,
     listeners: Option<(OwnedFd, OwnedFd)>,
+    terminal: Option<(OwnedFd, OwnedFd)>,
     kept: Option<OwnedFd>,
+    /// What the terminal is made like, where there is one.
+    pub(crate) like: Option<Terminal>,
 }
 
 /// Descriptors by what they are for.
@@ -53,15 +80,15 @@ pub(crate) struct Numbers {
     pub(crate) life: i32,
     pub(crate) control: Option<i32>,
     pub(crate) listeners: Option<i32>,
+    pub(crate) terminal: Option<i32>,
 }
 
 /// Descriptors handed to the child lie at or above this, out of the way of those they become.
 const FIRST: i32 = 10;
 
 impl Pipes {
-    pub(crate) fn new(stdio: Stdio, extras: &Extras) -> io::Result<Self> {
+    pub(crate) fn new(stdio: Stdio, networked: bool, watched: bool) -> io::Result<Self> {
         let raise = |fd: OwnedFd| fcntl_dupfd_cloexec(&fd, FIRST);
-        let networked = extras.network.is_some();
         let passage = |wanted: bool| -> io::Result<Option<(OwnedFd, OwnedFd)>> {
             if !wanted {
                 return Ok(None);
@@ -73,28 +100,38 @@ impl Pipes {
             let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
             Ok((raise(read)?, raise(write)?))
         };
+        let own = |fd: BorrowedFd<'_>| {
+            inherit::check(fd, networked)?;
+            Ok::<_, io::Error>(fcntl_dupfd_cloexec(fd, FIRST)?)
+        };
+        let nothing = || raise(std::fs::File::open("/dev/null")?.into()).map_err(io::Error::from);
+        let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
         let (child, host) = match stdio {
             Stdio::Piped => {
                 let (stdin, stdout, stderr) = (pipe()?, pipe()?, pipe()?);
-                (
-                    [stdin.0, stdout.1, stderr.1],
-                    Some([stdin.1, stdout.0, stderr.0]),
-                )
+                let host = [Some(stdin.1), Some(stdout.0), Some(stderr.0)];
+                ([stdin.0, stdout.1, stderr.1], host)
             }
-            Stdio::Inherit => {
-                let own = |fd: BorrowedFd<'_>| {
-                    inherit::check(fd, networked)?;
-                    Ok::<_, io::Error>(fcntl_dupfd_cloexec(fd, FIRST)?)
+            Stdio::Captured => {
+                let (stdout, stderr) = (pipe()?, pipe()?);
+                let host = [None, Some(stdout.0), Some(stderr.0)];
+                ([own(stdin.as_fd())?, stdout.1, stderr.1], host)
+            }
+            Stdio::Inherit => (
+                [
+                    own(stdin.as_fd())?,
+                    own(stdout.as_fd())?,
+                    own(stderr.as_fd())?,
+                ],
+                Default::default(),
+            ),
+            // The terminal takes their place as soon as it is there.
+            Stdio::Terminal(terminal) => {
+                let errors = match terminal.takes_errors() {
+                    true => nothing()?,
+                    false => own(stderr.as_fd())?,
                 };
-                let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-                (
-                    [
-                        own(stdin.as_fd())?,
-                        own(stdout.as_fd())?,
-                        own(stderr.as_fd())?,
-                    ],
-                    None,
-                )
+                ([nothing()?, nothing()?, errors], Default::default())
             }
         };
         Ok(Self {
@@ -102,9 +139,14 @@ impl Pipes {
             host,
             report: pipe()?,
             life: pipe()?,
-            control: passage(extras.watch != Watch::Nothing)?,
+            control: passage(watched)?,
             listeners: passage(networked)?,
+            terminal: passage(matches!(stdio, Stdio::Terminal(_)))?,
             kept: None,
+            like: match stdio {
+                Stdio::Terminal(like) => Some(like),
+                _ => None,
+            },
         })
     }
 
@@ -128,6 +170,7 @@ impl Pipes {
             life: self.life.0.as_raw_fd(),
             control: child(&self.control),
             listeners: child(&self.listeners),
+            terminal: child(&self.terminal),
         }
     }
 
@@ -280,7 +323,9 @@ pub(crate) fn start(
         life,
         control,
         listeners,
+        terminal,
         kept,
+        like: _,
     } = pipes;
     drop((child, report.1, life.0, control, kept));
     let mut jailed = Jailed::new(pid.cast_unsigned(), pidfd, life.1, host);
@@ -301,6 +346,17 @@ pub(crate) fn start(
         if jailed.listeners.is_none() {
             return Err(io_failure(io::Error::from_raw_os_error(libc::EMFILE)));
         }
+    }
+    if let Some((host, child)) = terminal {
+        drop(child);
+        let message = passing::receive(&host, false).map_err(io_failure)?;
+        let passed = message.and_then(|(_, passed)| passed.into_iter().next());
+        jailed.terminal = Some(
+            passed
+                .ok_or_else(|| io::Error::from_raw_os_error(libc::EMFILE))
+                .map_err(io_failure)?,
+        );
+        jailed.stops = Some(host);
     }
     match exec_error(&report.0).map_err(io_failure)? {
         None => Ok(jailed),

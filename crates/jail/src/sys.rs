@@ -55,9 +55,11 @@ macro_rules! number_call {
 mod mounts;
 mod network;
 pub(crate) mod notify;
+mod terminal;
 
 pub(crate) use mounts::*;
 pub(crate) use network::*;
+pub(crate) use terminal::*;
 
 fn fd(result: Outcome) -> Result<i32, Errno> {
     result.map(|n| n as i32)
@@ -160,6 +162,13 @@ pub(crate) fn setsid() -> Result<(), Errno> {
 
 pub(crate) fn umask(mask: u32) {
     let _ = number_call!(libc::SYS_umask, mask);
+}
+
+/// Gives this thread a working directory and umask of its own (unshare(2)).
+pub(crate) fn own_umask(mask: u32) -> Result<(), Errno> {
+    number_call!(libc::SYS_unshare, libc::CLONE_FS)?;
+    umask(mask);
+    Ok(())
 }
 
 pub(crate) fn prctl(option: i32, a: usize, b: usize) -> Outcome {

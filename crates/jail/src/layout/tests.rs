@@ -188,7 +188,7 @@ fn l18_no_runtime_may_be_the_whole_machine() {
             },
         };
         assert!(
-            plan(&program, &Grant::default(), 1000, 1000).is_err(),
+            plan(&program, &Grant::default(), &[], 1000, 1000).is_err(),
             "{part}"
         );
     }

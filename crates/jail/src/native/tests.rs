@@ -25,7 +25,7 @@ fn start_spoilt(spoil: impl FnOnce(&mut Plan)) -> Result<Jailed, WallError> {
     let native = Native::probe().unwrap();
     let layout = native.layout(&program(), &Grant::default(), &[]).unwrap();
     let extras = Extras::default();
-    let pipes = Pipes::new(Stdio::Piped, &extras).unwrap();
+    let pipes = Pipes::new(Stdio::Piped, false, false).unwrap();
     let mut plan = native
         .prepare(&program(), &layout, &Limits::default(), &pipes, &extras)
         .unwrap();
@@ -104,12 +104,7 @@ fn l14_a_path_that_went_away_is_noticed() {
 
 #[test]
 fn handed_descriptors_lie_above_those_that_they_become() {
-    let extras = Extras {
-        network: Some(crate::extras::Network::default()),
-        watch: Watch::Acts,
-        ..Extras::default()
-    };
-    let pipes = Pipes::new(Stdio::Piped, &extras).unwrap();
+    let pipes = Pipes::new(Stdio::Piped, true, true).unwrap();
     let numbers = pipes.numbers();
     let passages = [numbers.control.unwrap(), numbers.listeners.unwrap()];
     let others = [numbers.report, numbers.life].into_iter().chain(passages);
@@ -131,7 +126,7 @@ fn versions_compare_as_numbers() {
 fn paths_are_hidden_from_neither_errors_nor_terminals() {
     let layout = Layout {
         nodes: vec![(PathBuf::from("/a\u{1b}[31m"), Node::Folder)],
-        rules: vec![],
+        ..Layout::default()
     };
     let error = describe(
         Failure {

@@ -5,6 +5,7 @@
 //! One small thread for each world. Should it end, the kernel answers `ENOSYS` to every call that would
 //! have passed by it.
 
+mod broker;
 mod observe;
 
 use std::io;
@@ -17,7 +18,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::child::{ARMED, NOTIFICATIONS};
 use crate::passing;
 use crate::seccomp::{Judged, Profile, judge};
+use crate::sys;
 use crate::sys::notify::{self, Notification};
+pub(crate) use broker::{Broker, Reads, Tree};
 pub(crate) use observe::View;
 
 /// What the thread needs besides its memory on the heap.
@@ -32,6 +35,7 @@ pub(crate) fn start(
     control: OwnedFd,
     profile: Profile,
     view: View,
+    broker: Broker,
     denials: Denials,
 ) -> io::Result<()> {
     let run = move || {
@@ -47,8 +51,13 @@ pub(crate) fn start(
             listener,
             profile,
             view,
+            broker,
             denials,
         };
+        // The broker makes files with the program's umask, not with the host's.
+        if !supervisor.broker.is_idle() && sys::own_umask(0).is_err() {
+            return;
+        }
         while supervisor.waited() {
             supervisor.answer_next();
         }
@@ -66,6 +75,7 @@ struct Supervisor {
     listener: OwnedFd,
     profile: Profile,
     view: View,
+    broker: Broker,
     denials: Denials,
 }
 
@@ -90,8 +100,17 @@ impl Supervisor {
             return;
         };
         let armed = self.is_armed();
+        let judged = judge(self.profile, call.arch, call.number, &call.args);
+        if armed
+            && judged == Judged::Watched
+            && self
+                .broker
+                .answer(self.listener.as_fd(), &call, &self.denials)
+        {
+            return;
+        }
         // An answer that nobody waits for any more is no matter.
-        let _ = match judge(self.profile, call.arch, call.number, &call.args) {
+        let _ = match judged {
             Judged::Refused(errno) => {
                 if armed {
                     observe::refused(&call, self.profile, &self.denials);

@@ -9,6 +9,7 @@
 )]
 
 mod attacks;
+mod holes;
 mod life;
 mod mounts;
 mod network;
