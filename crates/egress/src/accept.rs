@@ -193,7 +193,8 @@ fn decide<'a>(
             tls: Some(Tls::Splice),
             ..
         } if hello.encrypted => Err(
-            "an encrypted ClientHello hides for whom it is; switch ECH off in the client".to_owned(),
+            "an encrypted ClientHello hides for whom it is; switch ECH off in the client"
+                .to_owned(),
         ),
         Treatment::Speak { tls: Some(tls), .. } => Ok((host, tls)),
         _ => Err("TLS on a port that is granted for plain http".to_owned()),

@@ -25,7 +25,7 @@ const CONNECT: Duration = Duration::from_secs(20);
 const MAX_ADDRESSES: usize = 16;
 
 /// Where systems keep the certificate authorities that they trust, by distribution.
-const BUNDLES: &[&str] = &[
+pub(crate) const BUNDLES: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/ca-bundle.pem",
@@ -61,7 +61,9 @@ pub(crate) struct Outside {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DialError {
     /// A granted name leads where it may not: a denial.
-    #[error("`{name}` leads to {address}, which is {why}; only a grant of that address itself opens it")]
+    #[error(
+        "`{name}` leads to {address}, which is {why}; only a grant of that address itself opens it"
+    )]
     Misled {
         name: DnsName,
         address: IpAddr,
@@ -208,7 +210,10 @@ mod tests {
             for answer in [vec![bad], vec!["93.184.216.34", bad], vec![bad, "1.1.1.1"]] {
                 let outside = outside(&[&answer]);
                 let error = outside.dial(&name("a.example"), 9).await.unwrap_err();
-                assert!(matches!(error, DialError::Misled { .. }), "{answer:?}: {error}");
+                assert!(
+                    matches!(error, DialError::Misled { .. }),
+                    "{answer:?}: {error}"
+                );
             }
         }
     }
@@ -246,7 +251,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_without_addresses_is_no_denial() {
-        let error = outside(&[&[]]).dial(&name("a.example"), 80).await.unwrap_err();
+        let error = outside(&[&[]])
+            .dial(&name("a.example"), 80)
+            .await
+            .unwrap_err();
         assert!(matches!(error, DialError::Failed(_)), "{error}");
     }
 

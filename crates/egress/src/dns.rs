@@ -79,9 +79,7 @@ async fn questions(context: &Context, mut stream: TcpStream) -> io::Result<()> {
         pace.wait().await;
         let reading = async {
             let len = usize::from(stream.read_u16().await?);
-            let buffer = buffer
-                .get_mut(..len)
-                .ok_or(io::ErrorKind::FileTooLarge)?;
+            let buffer = buffer.get_mut(..len).ok_or(io::ErrorKind::FileTooLarge)?;
             stream.read_exact(buffer).await
         };
         let len = timeout(SILENCE, reading).await??;
@@ -139,7 +137,10 @@ fn decide(context: &Context, question: &Question<'_>) -> (Code, Option<Record>) 
         }
         Address::NotGranted => {
             if question.kind != PTR || !is_reverse(name) {
-                context.refuse(name.as_str(), "not granted; names that are not granted are not looked up");
+                context.refuse(
+                    name.as_str(),
+                    "not granted; names that are not granted are not looked up",
+                );
             }
             (Code::NxDomain, None)
         }
@@ -199,13 +200,24 @@ mod tests {
         let (code, count, address) = ask(&context, "api.example.com", message::A);
         assert_eq!((code, count, address), (0, 1, [198, 18, 0, 2]));
         assert_eq!(ask(&context, "API.Example.COM", message::A).2, address);
-        assert_eq!(ask(&context, "one.db.example", message::A).2, [198, 18, 0, 3]);
-        for kind in [AAAA, TXT, SVCB, HTTPS, ANY, PTR, 5, 6, 15, 33, 35, 257, 0, 65535] {
+        assert_eq!(
+            ask(&context, "one.db.example", message::A).2,
+            [198, 18, 0, 3]
+        );
+        for kind in [
+            AAAA, TXT, SVCB, HTTPS, ANY, PTR, 5, 6, 15, 33, 35, 257, 0, 65535,
+        ] {
             let (code, count, _) = ask(&context, "api.example.com", kind);
             assert_eq!((code, count), (0, 0), "type {kind}");
         }
         assert_eq!(told(&context), []);
-        let foreign = ["secret.evil.example", "example.com", "db.example", "a.b.db.example", "api.example.com.evil.example"];
+        let foreign = [
+            "secret.evil.example",
+            "example.com",
+            "db.example",
+            "a.b.db.example",
+            "api.example.com.evil.example",
+        ];
         for name in foreign {
             for kind in [message::A, TXT] {
                 let (code, count, _) = ask(&context, name, kind);
@@ -227,7 +239,10 @@ mod tests {
     #[test]
     fn localhost_is_loopback_and_looking_backwards_is_no_attempt() {
         let context = Context::granting(&["https://api.example.com"]);
-        assert_eq!(ask(&context, "localhost", message::A), (0, 1, [127, 0, 0, 1]));
+        assert_eq!(
+            ask(&context, "localhost", message::A),
+            (0, 1, [127, 0, 0, 1])
+        );
         assert_eq!(ask(&context, "localhost", AAAA), (0, 1, [0, 0, 0, 1]));
         assert_eq!(ask(&context, "localhost", TXT).1, 0);
         assert_eq!(ask(&context, "2.0.18.198.in-addr.arpa", PTR).0, 3);

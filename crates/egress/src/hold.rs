@@ -22,7 +22,9 @@ pub fn hold(atom: &Granted, grant: &Grant) -> Hold {
         (Kind::UseSecret, Scope::Name(_)) if atom.holes().is_empty() => fully(
             "the plugin holds a placeholder; the value is put in on the way to its bound destination alone",
         ),
-        (Kind::UseSecret, _) => not("secrets are used one by one: name it, such as `use_secret:github_token`"),
+        (Kind::UseSecret, _) => {
+            not("secrets are used one by one: name it, such as `use_secret:github_token`")
+        }
         _ => not("the egress serves connections and secrets alone"),
     }
 }

@@ -22,7 +22,9 @@ mod rules;
 mod splice;
 mod tls;
 
+pub use broker::{MayUse, SecretUses};
 pub use context::Counters;
 pub use dial::SystemResolver;
 pub use hold::hold;
+pub use http::{Ambiguous, Framing, http_head};
 pub use prepared::{Egress, Listeners, Prepared, Settings};

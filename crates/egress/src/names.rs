@@ -113,7 +113,10 @@ mod tests {
     const BASE: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 
     fn rules() -> Rules {
-        let atoms = ["network_access:https://*.example.com", "network_access:tcp://a.test:1"];
+        let atoms = [
+            "network_access:https://*.example.com",
+            "network_access:tcp://a.test:1",
+        ];
         let grant = Grant::new(atoms.iter().map(|atom| atom.parse().unwrap()));
         Rules::new(&grant, Vec::new()).unwrap()
     }
@@ -143,17 +146,34 @@ mod tests {
         }
         assert_eq!(addresses.len() + refused, 2 * MAX_NAMES);
         assert_eq!(addresses.len(), MAX_NAMES - 1);
-        assert_eq!(given(&names, &rules, "a.test"), Some(Ipv4Addr::new(198, 18, 0, 2)));
-        assert!(given(&names, &rules, "n7.example.com").is_some(), "known before the flood");
+        assert_eq!(
+            given(&names, &rules, "a.test"),
+            Some(Ipv4Addr::new(198, 18, 0, 2))
+        );
+        assert!(
+            given(&names, &rules, "n7.example.com").is_some(),
+            "known before the flood"
+        );
     }
 
     #[test]
     fn addresses_that_nobody_was_given_stand_for_nothing() {
         let names = Names::new(&rules(), BASE);
-        for address in ["198.18.0.0", "198.18.0.1", "198.18.0.3", "198.19.255.255", "198.17.255.255", "0.0.0.0", "255.255.255.255"] {
+        for address in [
+            "198.18.0.0",
+            "198.18.0.1",
+            "198.18.0.3",
+            "198.19.255.255",
+            "198.17.255.255",
+            "0.0.0.0",
+            "255.255.255.255",
+        ] {
             assert_eq!(names.name(address.parse().unwrap()), None, "{address}");
         }
-        assert_eq!(names.name("198.18.0.2".parse().unwrap()), Some(name("a.test")));
+        assert_eq!(
+            names.name("198.18.0.2".parse().unwrap()),
+            Some(name("a.test"))
+        );
     }
 
     proptest! {

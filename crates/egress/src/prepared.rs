@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::accept;
+use crate::broker::SecretUses;
 use crate::context::{Context, Counters, Counts};
 use crate::dial::{Outside, SystemResolver};
 use crate::dns;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub extra_roots: Vec<Vec<u8>>,
     /// First address of the /15 that stands for names inside: 198.18.0.0 (RFC 2544), where DNS is at .0.1.
     pub synthetic: Ipv4Addr,
+    /// Told of each use of a secret beforehand; without it no secret is used.
+    pub secret_uses: Option<Arc<dyn SecretUses>>,
 }
 
 impl Default for Settings {
@@ -38,6 +41,7 @@ impl Default for Settings {
             resolver: Arc::new(SystemResolver),
             extra_roots: Vec::new(),
             synthetic: Ipv4Addr::new(198, 18, 0, 0),
+            secret_uses: None,
         }
     }
 }
@@ -78,7 +82,7 @@ impl Prepared {
         }
         Ok(Some(Self {
             outside: Outside::new(settings.resolver, &settings.extra_roots)?,
-            terminator: Terminator::new(&rules)?,
+            terminator: Terminator::new(&rules, settings.secret_uses)?,
             synthetic: settings.synthetic,
             rules,
         }))
@@ -114,7 +118,10 @@ impl Prepared {
         let own = [
             ("/etc/resolv.conf", resolver.as_str()),
             ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
-            ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
+            (
+                "/etc/nsswitch.conf",
+                "passwd: files\ngroup: files\nhosts: files dns\n",
+            ),
         ];
         own.into_iter()
             .map(|(place, text)| (PathBuf::from(place), text.as_bytes().to_vec()))
@@ -143,9 +150,10 @@ impl Prepared {
         });
         let udp = UdpSocket::from_std(unblocked(listeners.dns_udp)?)?;
         let tcp = TcpListener::from_std(unblocked(listeners.dns_tcp)?)?;
-        let ports = listeners.tcp.into_iter().map(|(port, listener)| {
-            Ok((port, TcpListener::from_std(unblocked(listener)?)?))
-        });
+        let ports = listeners
+            .tcp
+            .into_iter()
+            .map(|(port, listener)| Ok((port, TcpListener::from_std(unblocked(listener)?)?)));
         let ports = ports.collect::<io::Result<Vec<_>>>()?;
         let mut tasks = JoinSet::new();
         tasks.spawn(dns::serve_udp(Arc::clone(&context), udp));

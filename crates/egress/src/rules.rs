@@ -173,9 +173,7 @@ impl Rules {
         let narrow = |atom: &Granted| {
             net_scope(atom).is_some_and(|net| {
                 net.scheme() == Scheme::Https
-                    && (net.path().is_some()
-                        || net.methods().is_some()
-                        || !atom.holes().is_empty())
+                    && (net.path().is_some() || net.methods().is_some() || !atom.holes().is_empty())
             })
         };
         let bound = || {
@@ -208,26 +206,9 @@ impl Rules {
         }
     }
 
-    /// Whether one request is granted; as [`Grant::permits`] on a point.
-    pub(crate) fn permits(
-        &self,
-        scheme: Scheme,
-        host: &Host,
-        port: u16,
-        method: &Method,
-        path: &UrlPath,
-    ) -> bool {
-        let http = scheme != Scheme::Tcp;
-        let scope = NetScope::new(
-            scheme,
-            HostPattern::Exact(host.clone()),
-            port,
-            http.then(|| path.clone()),
-            http.then(|| BTreeSet::from([method.clone()])),
-        );
-        scope
-            .and_then(|scope| Capability::new(Kind::NetworkAccess, Scope::Net(scope)))
-            .is_ok_and(|point| self.grant.permits(&point))
+    /// Whether all of a scope is granted; a request is one whose path and methods are one each.
+    pub(crate) fn permits_scope(&self, scope: &NetScope) -> bool {
+        access(scope.clone()).is_some_and(|point| self.grant.permits(&point))
     }
 }
 
@@ -357,7 +338,10 @@ mod tests {
     fn a_secret_whose_destination_is_open_as_tcp_is_an_error() {
         let grant = grant(&["https://a.example", "tcp://*.example.com:443"]);
         let error = Rules::new(&grant, vec![secret("https://x.example.com")]).unwrap_err();
-        assert!(error.to_string().contains("tcp://*.example.com:443"), "{error}");
+        assert!(
+            error.to_string().contains("tcp://*.example.com:443"),
+            "{error}"
+        );
         assert!(Rules::new(&grant, vec![secret("https://a.example")]).is_ok());
     }
 
@@ -398,8 +382,7 @@ mod tests {
         (scope_text(), prop::collection::vec(scope_text(), 0..3)).prop_filter_map(
             "an atom that is all hole",
             |(scope, holes)| {
-                let capability =
-                    |text: &String| format!("network_access:{text}").parse().unwrap();
+                let capability = |text: &String| format!("network_access:{text}").parse().unwrap();
                 Granted::with_holes(capability(&scope), holes.iter().map(capability))
             },
         )

@@ -63,7 +63,9 @@ async fn copy(
             return Ok(true);
         }
         while !rest.is_empty() {
-            let written = to.async_io(Interest::WRITABLE, || to.try_write(rest)).await?;
+            let written = to
+                .async_io(Interest::WRITABLE, || to.try_write(rest))
+                .await?;
             rest = rest.get(written..).unwrap_or_default();
         }
         copied = copied.saturating_add(count);

@@ -45,18 +45,31 @@ fn l01_a_name_is_read_into_the_type_that_is_matched_and_dialled() {
         host("api.example.com")
     );
     let punycode = "xn--mnchen-3ya.example";
-    assert_eq!(asked(&query(&[b"xn--mnchen-3ya", b"example"], A)), host(punycode));
+    assert_eq!(
+        asked(&query(&[b"xn--mnchen-3ya", b"example"], A)),
+        host(punycode)
+    );
     for (odd, shown) in [
-        (&[b"evil\0" as &[u8], b"example", b"com"][..], "evil\\x00.example.com"),
+        (
+            &[b"evil\0" as &[u8], b"example", b"com"][..],
+            "evil\\x00.example.com",
+        ),
         (&[b"evil.example.com", b"test"], "evil.example.com.test"),
         (&[b"a b", b"example"], "a b.example"),
         (&[b"_srv", b"example"], "_srv.example"),
-        (&["münchen".as_bytes(), b"example"], "m\\xc3\\xbcnchen.example"),
+        (
+            &["münchen".as_bytes(), b"example"],
+            "m\\xc3\\xbcnchen.example",
+        ),
         (&[b"127", b"0", b"0", b"1"], "127.0.0.1"),
         (&[b"-a", b"example"], "-a.example"),
         (&[], ""),
     ] {
-        assert_eq!(asked(&query(odd, A)), Some(Asked::Other(shown.to_owned())), "{shown}");
+        assert_eq!(
+            asked(&query(odd, A)),
+            Some(Asked::Other(shown.to_owned())),
+            "{shown}"
+        );
     }
 }
 
@@ -83,8 +96,16 @@ fn what_is_no_plain_question_is_an_error_or_nothing() {
     for (at, value) in [(5, 0), (5, 2), (7, 1), (9, 1), (11, 1), (11, 2)] {
         assert_eq!(code(&with(at, value)), Some(Code::FormErr), "count at {at}");
     }
-    assert_eq!(code(&with(12, 0xc0)), Some(Code::FormErr), "a pointer to itself");
-    assert_eq!(code(&with(12, 64)), Some(Code::FormErr), "a label of another kind");
+    assert_eq!(
+        code(&with(12, 0xc0)),
+        Some(Code::FormErr),
+        "a pointer to itself"
+    );
+    assert_eq!(
+        code(&with(12, 64)),
+        Some(Code::FormErr),
+        "a label of another kind"
+    );
     let more = [good.as_slice(), b"x"].concat();
     assert_eq!(code(&more), Some(Code::FormErr), "bytes after the end");
     let long = query(&[&[b'a'; 63] as &[u8]; 4], A);
@@ -99,12 +120,23 @@ fn edns_is_answered_by_edns() {
         panic!("{:?}", read(&plain));
     };
     let answer = question.answer(Code::NoError, None);
-    assert_eq!(&answer[8..12], [0, 1, 0, 1], "a start of authority and an OPT");
-    assert_eq!(&answer[answer.len() - 11..], [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        &answer[8..12],
+        [0, 1, 0, 1],
+        "a start of authority and an OPT"
+    );
+    assert_eq!(
+        &answer[answer.len() - 11..],
+        [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]
+    );
     let newer = with_opt(query(&[b"a", b"example"], A), 1, &[]);
     assert_eq!(code(&newer), Some(Code::BadVers));
     let answer = error(0xabcd, Code::BadVers);
-    assert_eq!((answer[3] & 15, answer[HEADER + 5]), (0, 1), "BADVERS is 16 in two parts");
+    assert_eq!(
+        (answer[3] & 15, answer[HEADER + 5]),
+        (0, 1),
+        "BADVERS is 16 in two parts"
+    );
     let twice = with_opt(plain, 0, &[]);
     assert_eq!(code(&twice), Some(Code::FormErr));
 }

@@ -103,7 +103,11 @@ fn l01_l05_a_name_that_two_readers_may_read_differently_is_refused() {
         "münchen.example".as_bytes(),
         &[b'a'; 300],
     ] {
-        assert!(matches!(of(&[sni(&[(0, bad)])]), Reading::Wrong(_)), "{}", bad.escape_ascii());
+        assert!(
+            matches!(of(&[sni(&[(0, bad)])]), Reading::Wrong(_)),
+            "{}",
+            bad.escape_ascii()
+        );
     }
     let two = of(&[sni(&[(0, b"a.example"), (0, b"b.example")])]);
     assert!(matches!(two, Reading::Wrong(_)), "two names");
@@ -141,9 +145,16 @@ fn what_is_no_client_hello_is_told_at_once() {
     }
     let good = message(&body(&[sni(&[(0, b"a.example")])]));
     let more = [good.as_slice(), b"x"].concat();
-    assert!(matches!(read(&records(&more, MAX_RECORD)), Reading::Wrong(_)));
+    assert!(matches!(
+        read(&records(&more, MAX_RECORD)),
+        Reading::Wrong(_)
+    ));
     let crumbs = read(&records(&good, 1));
-    assert!(matches!(crumbs, Reading::Wrong(_)), "{} records", good.len());
+    assert!(
+        matches!(crumbs, Reading::Wrong(_)),
+        "{} records",
+        good.len()
+    );
     for cut in 5..good.len() - 4 {
         let short = message(&good[4..4 + cut - 4]);
         // Without extensions it is a whole one of old; with half of them it is none.
