@@ -2,6 +2,8 @@
 
 use bailiwick_wall::Closure;
 
+use bailiwick_capability::{Capability, Granted};
+
 use super::*;
 
 struct World {
