@@ -12,6 +12,8 @@ use crate::error::{RuntimeError, io};
 
 /// Bound on the entries read from one file's dynamic section: the file may be hostile.
 const MAX_NEEDED: usize = 1024;
+/// Bound on the names of symbols that are searched.
+const MAX_NAMES: u64 = 64 << 20;
 
 /// What an ELF file asks of its loader (System V gABI, chapter 5).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,11 @@ pub(crate) struct Elf {
     pub(crate) rpath: Vec<String>,
     /// `DT_RUNPATH`, unexpanded.
     pub(crate) runpath: Vec<String>,
+    /// Does it name `setlocale`, so that it asks for the locale that `LANG` names?
+    pub(crate) asks_locale: bool,
+    /// Does it name what makes the C library load `libgcc_s.so.1` by itself: the forced end of a thread,
+    /// or a list of callers?
+    pub(crate) unwinds: bool,
 }
 
 impl Elf {
@@ -71,6 +78,8 @@ where
         needed: Vec::new(),
         rpath: Vec::new(),
         runpath: Vec::new(),
+        asks_locale: false,
+        unwinds: false,
     };
     let mut dynamic: &[E::Dyn] = &[];
     for segment in segments {
@@ -101,6 +110,17 @@ where
             inside.checked_add(segment.p_offset(endian).into())
         });
     let Some(start) = start else { return Ok(elf) };
+    if let Ok(names) = data.read_bytes_at(start, size.min(MAX_NAMES)) {
+        let has = |name: &[u8]| memchr::memmem::find(names, name).is_some();
+        elf.asks_locale = has(b"\0setlocale\0") || has(b"\0newlocale\0");
+        elf.unwinds = [
+            &b"\0pthread_exit\0"[..],
+            b"\0pthread_cancel\0",
+            b"\0backtrace\0",
+        ]
+        .into_iter()
+        .any(has);
+    }
     let strings = StringTable::new(data, start, start.saturating_add(size));
     let text = |entry: &E::Dyn| {
         let offset = u32::try_from(entry.val(endian)).ok()?;

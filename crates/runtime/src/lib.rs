@@ -9,9 +9,11 @@ mod ask;
 mod closure;
 mod elf;
 mod error;
-mod git;
+mod families;
+mod kept;
 mod ldcache;
 mod libraries;
+mod look;
 mod lookup;
 mod node;
 mod npm;
@@ -30,6 +32,7 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_wall::{Closure, Program};
 
+pub use closure::Need;
 pub use error::RuntimeError;
 pub use settings::{Progress, Settings};
 pub use store::{Ecosystem, PackageRecord};
@@ -49,8 +52,8 @@ pub struct Prepared {
     pub packages: Vec<PackageRecord>,
     /// SHA-256 over the prepared packages' files, in hex; none for local programs.
     pub tree: Option<String>,
-    /// One line for people per path of the closure, with the reason.
-    pub explain: Vec<String>,
+    /// The closure, path by path, with the reason for each.
+    pub needs: Vec<Need>,
 }
 
 /// Makes a command line ready: fetches what `npx`, `uvx` or `pipx run` name (once; later runs need no
@@ -92,7 +95,7 @@ pub fn resolve(command: &[String], settings: &Settings) -> Result<Prepared, Runt
             (resolver.start(&python, args)?, Some(stored))
         }
     };
-    let (closure, explain) = resolver.needs.finish();
+    let (closure, needs) = resolver.needs.finish();
     let Start { program, args } = start;
     let (packages, tree) = match stored {
         None => (Vec::new(), None),
@@ -108,9 +111,9 @@ pub fn resolve(command: &[String], settings: &Settings) -> Result<Prepared, Runt
         }
     };
     let program = Program {
+        env: environment(&program, settings),
         program,
         args: args.into_iter().map(OsString::from).collect(),
-        env: base_environment(),
         cwd: working_directory(settings),
         closure,
     };
@@ -118,19 +121,19 @@ pub fn resolve(command: &[String], settings: &Settings) -> Result<Prepared, Runt
         program,
         packages,
         tree,
-        explain,
+        needs,
     })
 }
 
 /// The closure of one more program that a plugin was granted to execute, such as `/usr/bin/git`, with
-/// its explanation. The program is not run.
+/// the reason for each path. The program is not run.
 ///
 /// # Errors
 /// When it is no program, or lacks a library.
 pub fn closure_of(
     program: &Path,
     settings: &Settings,
-) -> Result<(Closure, Vec<String>), RuntimeError> {
+) -> Result<(Closure, Vec<Need>), RuntimeError> {
     let mut resolver = Resolver::new(settings);
     let path = lookup::program(&text(program)?, settings)?;
     resolver.start(&path, Vec::new())?;
@@ -145,13 +148,26 @@ pub fn closure_of(
 /// The environment that every plugin starts from; grants add to it, nothing is inherited.
 #[must_use]
 pub fn base_environment() -> Vec<(OsString, OsString)> {
-    [
-        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
-        ("HOME", PRIVATE_HOME),
-        ("LANG", "C.UTF-8"),
-    ]
-    .map(|(name, value)| (name.into(), value.into()))
-    .to_vec()
+    [("PATH", PATH), ("HOME", PRIVATE_HOME), ("LANG", "C.UTF-8")]
+        .map(|(name, value)| (name.into(), value.into()))
+        .to_vec()
+}
+
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// The base environment. Programs that live in a folder of their own (a toolchain, a virtual environment) find
+/// what lies beside them there.
+fn environment(program: &Path, settings: &Settings) -> Vec<(OsString, OsString)> {
+    let mut environment = base_environment();
+    let own = program.parent().and_then(Path::to_str).filter(|folder| {
+        let usual = PATH.split(':').any(|usual| usual == *folder);
+        let plugins = settings.plugin_dir.as_deref();
+        !usual && !folder.contains(':') && plugins.is_none_or(|dir| !program.starts_with(dir))
+    });
+    if let (Some(own), Some((_, path))) = (own, environment.first_mut()) {
+        *path = format!("{own}:{PATH}").into();
+    }
+    environment
 }
 
 fn working_directory(settings: &Settings) -> PathBuf {

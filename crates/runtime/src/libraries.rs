@@ -1,5 +1,6 @@
 //! The shared libraries of an ELF file, found the way its loader finds them (ld.so(8)), transitively.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
@@ -7,16 +8,18 @@ use crate::closure::Needs;
 use crate::elf::Elf;
 use crate::error::RuntimeError;
 use crate::ldcache::LoaderCache;
+use crate::look::Look;
 
 /// Bound on the objects of one program; a browser has about 200.
 const MAX_OBJECTS: usize = 1024;
 const CACHE: &str = "/etc/ld.so.cache";
+/// The locale that the environment of every plugin names.
+const LOCALES: [&str; 2] = ["/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8"];
 
 /// Finds libraries as this machine's loader would.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Libraries {
-    cache: LoaderCache,
-    folders: Vec<PathBuf>,
+    found: OnceCell<(LoaderCache, Vec<PathBuf>)>,
 }
 
 struct Object {
@@ -26,90 +29,92 @@ struct Object {
     inherited: Vec<PathBuf>,
 }
 
+/// Whose libraries are added.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// A program's: a missing one is an error.
+    Program,
+    /// A module's: a missing one is left out, and loading the module fails inside as it would outside.
+    Module,
+}
+
 impl Libraries {
-    pub(crate) fn of_this_machine() -> Self {
-        let arch = std::env::consts::ARCH;
-        let triplet = if arch == "arm" {
-            "arm-linux-gnueabihf".to_owned()
-        } else {
-            format!("{arch}-linux-gnu")
-        };
-        let folders = [format!("/lib/{triplet}"), format!("/usr/lib/{triplet}")]
-            .into_iter()
-            .chain(["/lib64", "/usr/lib64", "/lib", "/usr/lib"].map(str::to_owned))
-            .map(PathBuf::from)
-            .filter(|dir| dir.is_dir())
-            .collect();
-        Self {
-            cache: LoaderCache::read(Path::new(CACHE)),
-            folders,
-        }
+    fn machine(&self, look: &Look) -> &(LoaderCache, Vec<PathBuf>) {
+        // Not in the question that a kept closure answers, so noted with each that is found.
+        look.meta(Path::new(CACHE));
+        self.found
+            .get_or_init(|| (LoaderCache::read(Path::new(CACHE)), folders()))
     }
 
     /// Adds a program: itself, its loader and all libraries. A missing library is an error.
     pub(crate) fn add_program(
         &self,
+        look: &Look,
         needs: &mut Needs,
         path: &Path,
         elf: Elf,
         why: &str,
     ) -> Result<(), RuntimeError> {
         needs.run(path, why);
-        if let Some(loader) = elf.interpreter.clone() {
-            // The file says where its loader is, and a plugin may have written the file: only what is
-            // itself such a program is believed, never any other file of the host.
-            let fits = loader.is_absolute()
-                && Elf::read(&loader)
-                    .is_ok_and(|found| found.is_some_and(|found| found.matches(&elf)));
-            if !fits {
-                return Err(RuntimeError::Program {
-                    path: path.to_owned(),
-                    why: format!(
-                        "its loader `{}` is not one on this machine; it was built for another system",
-                        loader.display()
-                    ),
-                });
-            }
-            needs.run(&loader, "the dynamic loader");
-            let wide = elf.wide;
-            self.add_libraries(needs, path, elf, true)?;
-            // The C library loads this one by name when a thread ends or is cancelled.
-            self.add_by_name(needs, path, "libgcc_s.so.1", wide);
+        if elf.asks_locale
+            && let Some(locale) = LOCALES.iter().find(|dir| look.is_dir(Path::new(dir)))
+        {
+            needs.read(locale, "the locale C.UTF-8, which LANG names");
         }
-        Ok(())
+        let Some(loader) = elf.interpreter.clone() else {
+            return Ok(());
+        };
+        // The file says where its loader is, and a plugin may have written the file: only what is
+        // itself such a program is believed, never any other file of the host.
+        let fits = loader.is_absolute()
+            && look
+                .elf(&loader)
+                .is_ok_and(|found| found.is_some_and(|found| found.matches(&elf)));
+        if !fits {
+            return Err(RuntimeError::Program {
+                path: path.to_owned(),
+                why: format!(
+                    "its loader `{}` is not one on this machine; it was built for another system",
+                    loader.display()
+                ),
+            });
+        }
+        needs.run(&loader, "the dynamic loader");
+        self.add_libraries(look, needs, path, elf, Whose::Program)
     }
 
-    /// Adds the libraries of a loadable module (`.so`, `.node`). What is missing is left out: loading
-    /// the module then fails inside as it would outside.
-    pub(crate) fn add_module(&self, needs: &mut Needs, path: &Path) -> Result<(), RuntimeError> {
-        match Elf::read(path) {
-            Ok(Some(elf)) => self.add_libraries(needs, path, elf, false),
+    /// Adds the libraries of a loadable module (`.so`, `.node`).
+    pub(crate) fn add_module(
+        &self,
+        look: &Look,
+        needs: &mut Needs,
+        path: &Path,
+    ) -> Result<(), RuntimeError> {
+        match look.elf(path) {
+            Ok(Some(elf)) => self.add_libraries(look, needs, path, elf, Whose::Module),
             // A damaged module is the package's own affair, as long as the program itself is whole.
             Ok(None) | Err(RuntimeError::Program { .. }) => Ok(()),
             Err(other) => Err(other),
         }
     }
 
-    fn add_by_name(&self, needs: &mut Needs, of: &Path, name: &str, wide: bool) {
-        let Ok(Some(elf)) = Elf::read(of) else { return };
-        let like = Object {
-            path: of.to_owned(),
-            elf,
-            inherited: Vec::new(),
-        };
-        if let Some((path, _, _)) = self.find(&like, name)
-            && wide == like.elf.wide
-        {
-            needs.run(path, format!("library {name}, loaded on demand"));
+    /// What the C library loads by name, and no header tells.
+    fn add_by_name(&self, look: &Look, needs: &mut Needs, of: &Object, name: &str, why: &str) {
+        if needs.has_file(name) {
+            return;
+        }
+        if let Some((path, _, _)) = self.find(look, of, name) {
+            needs.run(path, why);
         }
     }
 
     fn add_libraries(
         &self,
+        look: &Look,
         needs: &mut Needs,
         path: &Path,
         elf: Elf,
-        strict: bool,
+        whose: Whose,
     ) -> Result<(), RuntimeError> {
         let mut seen = BTreeSet::new();
         let mut queue = VecDeque::from([Object {
@@ -118,7 +123,7 @@ impl Libraries {
             inherited: Vec::new(),
         }]);
         while let Some(mut object) = queue.pop_front() {
-            let own = expand(&object.elf.rpath, &object.path);
+            let own = expand(look, &object.elf.rpath, &object.path);
             object.inherited.extend(own);
             for name in object.elf.needed.clone() {
                 if is_loader(&name) || !seen.insert(name.clone()) {
@@ -130,9 +135,9 @@ impl Libraries {
                         why: format!("it needs more than {MAX_OBJECTS} libraries"),
                     });
                 }
-                let Some((found, elf, by_cache)) = self.find(&object, &name) else {
-                    if strict {
-                        return Err(self.missing(&object.path, name));
+                let Some((found, elf, by_cache)) = self.find(look, &object, &name) else {
+                    if whose == Whose::Program {
+                        return Err(self.missing(look, &object.path, name));
                     }
                     continue;
                 };
@@ -145,6 +150,9 @@ impl Libraries {
                 if needs.has_run(&found) {
                     continue;
                 }
+                if is_c_library(&name) {
+                    self.add_name_services(look, needs, &object, &found);
+                }
                 needs.run(&found, format!("library {name}"));
                 queue.push_back(Object {
                     path: found,
@@ -152,13 +160,32 @@ impl Libraries {
                     inherited: object.inherited.clone(),
                 });
             }
+            // The C library itself names these calls because it has them.
+            if object.elf.unwinds && !is_c_library(&file_name(&object.path)) {
+                let why = "library libgcc_s.so.1, loaded on demand when a thread is ended";
+                self.add_by_name(look, needs, &object, "libgcc_s.so.1", why);
+            }
         }
         Ok(())
     }
 
-    fn missing(&self, object: &Path, library: String) -> RuntimeError {
-        let folders: Vec<_> = self
-            .folders
+    /// Before 2.34 glibc was `libc-2.X.so` behind a link, and kept what reads `/etc/passwd`, `/etc/hosts`
+    /// and asks DNS in modules that it loads by name; since then they are part of it.
+    fn add_name_services(&self, look: &Look, needs: &mut Needs, of: &Object, libc: &Path) {
+        let old = look
+            .real(libc)
+            .is_ok_and(|real| file_name(&real).starts_with("libc-2."));
+        if old {
+            for name in ["libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2"] {
+                let why = format!("library {name}, loaded on demand to look up names");
+                self.add_by_name(look, needs, of, name, &why);
+            }
+        }
+    }
+
+    fn missing(&self, look: &Look, object: &Path, library: String) -> RuntimeError {
+        let (_, folders) = self.machine(look);
+        let folders: Vec<_> = folders
             .iter()
             .map(|dir| dir.display().to_string())
             .collect();
@@ -170,16 +197,16 @@ impl Libraries {
     }
 
     /// The path, its headers, and whether only the loader's cache knows it.
-    fn find(&self, object: &Object, name: &str) -> Option<(PathBuf, Elf, bool)> {
+    fn find(&self, look: &Look, object: &Object, name: &str) -> Option<(PathBuf, Elf, bool)> {
         let fits = |path: &Path| {
-            let elf = Elf::read(path).ok().flatten()?;
+            let elf = look.elf(path).ok().flatten()?;
             elf.matches(&object.elf).then_some(elf)
         };
         if name.contains('/') {
             let path = Some(PathBuf::from(name)).filter(|path| path.is_absolute())?;
             return fits(&path).map(|elf| (path, elf, false));
         }
-        let runpath = expand(&object.elf.runpath, &object.path);
+        let runpath = expand(look, &object.elf.runpath, &object.path);
         let inherited: &[PathBuf] = if runpath.is_empty() {
             &object.inherited
         } else {
@@ -192,22 +219,38 @@ impl Libraries {
         {
             return Some(found);
         }
+        let (cache, folders) = self.machine(look);
         let default = |path: &Path| {
             path.parent()
-                .is_some_and(|dir| self.folders.iter().any(|known| known == dir))
+                .is_some_and(|dir| folders.iter().any(|known| known == dir))
         };
-        let cached = self
-            .cache
+        let cached = cache
             .lookup(name)
             .iter()
             .find_map(|path| fits(path).map(|elf| (path.clone(), elf, !default(path))));
         cached.or_else(|| {
-            self.folders
+            folders
                 .iter()
                 .map(|dir| dir.join(name))
                 .find_map(|path| fits(&path).map(|elf| (path, elf, false)))
         })
     }
+}
+
+/// The loader's own folders on this machine.
+fn folders() -> Vec<PathBuf> {
+    let arch = std::env::consts::ARCH;
+    let triplet = if arch == "arm" {
+        "arm-linux-gnueabihf".to_owned()
+    } else {
+        format!("{arch}-linux-gnu")
+    };
+    [format!("/lib/{triplet}"), format!("/usr/lib/{triplet}")]
+        .into_iter()
+        .chain(["/lib64", "/usr/lib64", "/lib", "/usr/lib"].map(str::to_owned))
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_dir())
+        .collect()
 }
 
 /// The C library names the loader as a library of its own; by then it is there, as `PT_INTERP`.
@@ -217,12 +260,26 @@ fn is_loader(name: &str) -> bool {
         .any(|known| name.starts_with(known))
 }
 
+fn is_c_library(name: &str) -> bool {
+    ["libc.so.", "libc-2.", "libpthread", "libc.musl"]
+        .iter()
+        .any(|known| name.starts_with(known))
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
 /// Expands `$ORIGIN` and leaves out what is not absolute afterwards: a relative run path would depend
 /// on the working directory.
-fn expand(dirs: &[String], object: &Path) -> Vec<PathBuf> {
+fn expand(look: &Look, dirs: &[String], object: &Path) -> Vec<PathBuf> {
+    if dirs.is_empty() {
+        return Vec::new();
+    }
     let origin = object.parent().unwrap_or(Path::new("/"));
-    let real = object
-        .canonicalize()
+    let real = look
+        .real(object)
         .ok()
         .and_then(|path| path.parent().map(Path::to_owned));
     let mut all = Vec::new();
@@ -267,7 +324,7 @@ mod tests {
             "lib".to_owned(),
         ];
         assert_eq!(
-            expand(&dirs, Path::new("/opt/x/bin/p")),
+            expand(&Look::default(), &dirs, Path::new("/opt/x/bin/p")),
             [PathBuf::from("/opt/x/lib"), PathBuf::from("/opt/x/bin")]
         );
     }
@@ -291,9 +348,8 @@ mod tests {
         let elf = Elf::read(&path).unwrap().unwrap();
         assert_eq!(elf.interpreter.as_deref(), Some(Path::new("/etc/passwd")));
         let mut needs = Needs::default();
-        let libraries = Libraries::of_this_machine();
-        let error = libraries
-            .add_program(&mut needs, &path, elf, "x")
+        let error = Libraries::default()
+            .add_program(&Look::default(), &mut needs, &path, elf, "x")
             .unwrap_err();
         assert!(error.to_string().contains("/etc/passwd"), "{error}");
         assert!(!needs.has_run(Path::new("/etc/passwd")));
@@ -304,8 +360,8 @@ mod tests {
         let path = Path::new("/bin/sh");
         let elf = Elf::read(path).unwrap().unwrap();
         let mut needs = Needs::default();
-        Libraries::of_this_machine()
-            .add_program(&mut needs, path, elf, "shell")
+        Libraries::default()
+            .add_program(&Look::default(), &mut needs, path, elf, "shell")
             .unwrap();
         let (closure, _) = needs.finish();
         assert!(

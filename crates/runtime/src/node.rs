@@ -40,14 +40,17 @@ const CODE: &[&str] = &[
 pub(crate) fn start(
     resolver: &mut Resolver<'_>,
     program: &Path,
-    elf: Elf,
+    mut elf: Elf,
     mut args: Vec<String>,
 ) -> Result<Start, RuntimeError> {
-    let real = program.canonicalize().map_err(io("resolve", program))?;
-    resolver
-        .libraries
-        .add_program(&mut resolver.needs, &real, elf, "Node.js")?;
-    if real.starts_with("/usr/bin") && Path::new(DEBIAN_MODULES).is_dir() {
+    let real = resolver
+        .look
+        .real(program)
+        .map_err(io("resolve", program))?;
+    // It brings its own character sets and languages.
+    elf.asks_locale = false;
+    resolver.add_program(&real, elf, "Node.js")?;
+    if real.starts_with("/usr/bin") && resolver.look.is_dir(Path::new(DEBIAN_MODULES)) {
         resolver
             .needs
             .read(DEBIAN_MODULES, "built-in modules of Debian's Node.js");
@@ -94,7 +97,7 @@ fn add_package(resolver: &mut Resolver<'_>, script: &Path) -> Result<(), Runtime
         .ancestors()
         .skip(1)
         .take_while(above)
-        .find(|dir| dir.join("package.json").is_file())
+        .find(|dir| resolver.look.is_file(&dir.join("package.json")))
     else {
         resolver.needs.read(script, "the script");
         return Ok(());
@@ -126,7 +129,8 @@ fn neighbours(resolver: &Resolver<'_>, package: &Path) -> Vec<PathBuf> {
             .is_some_and(|parent| parent.ends_with("lib"));
         // Never a link: it could lead anywhere.
         if !global
-            && modules.symlink_metadata().is_ok_and(|meta| meta.is_dir())
+            && resolver.look.link(&modules).is_none()
+            && resolver.look.is_dir(&modules)
             && !found.contains(&modules)
         {
             found.push(modules);

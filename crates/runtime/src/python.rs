@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::elf::Elf;
 use crate::error::{RuntimeError, io};
+use crate::look::Look;
 use crate::start::{Resolver, Start, text};
 use crate::tree;
 
@@ -11,6 +12,8 @@ use crate::tree;
 const WITH_VALUE: &[&str] = &["-W", "-X", "--check-hash-based-pycs"];
 /// Linux follows at most 40 links.
 const MAX_LINKS: usize = 40;
+/// CPython's own `TZPATH` (PEP 615) holds three more, which Linux systems do not use.
+const ZONES: &str = "/usr/share/zoneinfo";
 
 /// `3.11` of `python3.11`, and an empty text of `python` and `python3`; none for other programs.
 pub(crate) fn version_in_name(name: &str) -> Option<&str> {
@@ -29,26 +32,39 @@ pub(crate) fn venv_of(program: &Path) -> Option<PathBuf> {
     root.join("pyvenv.cfg").is_file().then(|| root.to_owned())
 }
 
+/// The same, noted.
+fn found_venv(resolver: &Resolver<'_>, program: &Path) -> Option<PathBuf> {
+    let bin = resolver.look.real(program.parent()?).ok()?;
+    resolver.look.meta(&bin.parent()?.join("pyvenv.cfg"));
+    venv_of(program)
+}
+
 pub(crate) fn start(
     resolver: &mut Resolver<'_>,
     program: &Path,
     elf: Elf,
     mut args: Vec<String>,
 ) -> Result<Start, RuntimeError> {
-    let real = program.canonicalize().map_err(io("resolve", program))?;
-    let home = Home::of(&real)?;
-    resolver
-        .libraries
-        .add_program(&mut resolver.needs, &real, elf, "Python")?;
+    let real = resolver
+        .look
+        .real(program)
+        .map_err(io("resolve", program))?;
+    let home = Home::of(&resolver.look, &real)?;
+    resolver.add_program(&real, elf, "Python")?;
+    if resolver.look.is_dir(Path::new(ZONES)) {
+        resolver
+            .needs
+            .read(ZONES, "time zones, for Python's zoneinfo");
+    }
     add_standard_library(resolver, &home)?;
-    let program = match venv_of(program) {
+    let program = match found_venv(resolver, program) {
         Some(venv) => {
             let python = venv
                 .join("bin")
                 .join(program.file_name().unwrap_or_default());
             add_links(resolver, &python, &venv)?;
             resolver.add_tree(&venv, "the virtual environment with its packages")?;
-            if shares_system_packages(&venv) {
+            if shares_system_packages(&resolver.look, &venv) {
                 add_system_packages(resolver, &home)?;
             }
             python
@@ -68,7 +84,7 @@ pub(crate) fn start(
         }
         Code::Module => {
             if let Some(dir) = resolver.settings.plugin_dir.clone() {
-                let real = dir.canonicalize().map_err(io("resolve", &dir))?;
+                let real = resolver.look.real(&dir).map_err(io("resolve", &dir))?;
                 if !resolver.too_wide(&real) {
                     resolver.add_tree(&real, "the folder of the plugin")?;
                 }
@@ -90,7 +106,7 @@ struct Home {
 impl Home {
     /// Found from the real binary, as CPython finds it (`lib/pythonX.Y/os.py` below its prefix). A
     /// venv's own configuration is not believed: a plugin may have written it.
-    fn of(real: &Path) -> Result<Self, RuntimeError> {
+    fn of(look: &Look, real: &Path) -> Result<Self, RuntimeError> {
         let bad = |why: String| RuntimeError::Program {
             path: real.to_owned(),
             why,
@@ -103,8 +119,9 @@ impl Home {
         let named = version_in_name(&name).unwrap_or_default();
         let mut versions: Vec<String> = Vec::new();
         if named.is_empty() {
-            let entries =
-                std::fs::read_dir(prefix.join("lib")).map_err(io("list", &prefix.join("lib")))?;
+            let entries = look
+                .list(&prefix.join("lib"))
+                .map_err(io("list", &prefix.join("lib")))?;
             for entry in entries.flatten() {
                 let name = entry.file_name().to_string_lossy().into_owned();
                 versions.extend(
@@ -125,7 +142,7 @@ impl Home {
             })
         });
         let (library, version) = found
-            .find(|(library, _)| library.join("os.py").is_file())
+            .find(|(library, _)| look.is_file(&library.join("os.py")))
             .ok_or_else(|| {
                 bad(format!(
                     "its standard library is not in `{}/lib`",
@@ -145,14 +162,12 @@ fn add_standard_library(resolver: &mut Resolver<'_>, home: &Home) -> Result<(), 
         .needs
         .read(&home.library, "Python's standard library");
     let native = home.library.join("lib-dynload");
-    if native.is_dir() {
-        for module in tree::modules(&native)? {
+    if resolver.look.is_dir(&native) {
+        for module in tree::modules(&resolver.look, &native)? {
             // Needs a display, and a dozen libraries to talk to one.
             let name = module.file_name().unwrap_or_default().to_string_lossy();
             if !name.starts_with("_tkinter") {
-                resolver
-                    .libraries
-                    .add_module(&mut resolver.needs, &module)?;
+                resolver.add_module(&module)?;
             }
         }
         resolver
@@ -173,7 +188,8 @@ fn add_system_packages(resolver: &mut Resolver<'_>, home: &Home) -> Result<(), R
             local.join("site-packages"),
         ]);
     }
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+    folders.retain(|folder| resolver.look.is_dir(folder));
+    for folder in &folders {
         resolver.add_tree(folder, "packages installed for this Python")?;
     }
     Ok(())
@@ -189,18 +205,18 @@ fn add_links(resolver: &mut Resolver<'_>, python: &Path, venv: &Path) -> Result<
                 "the interpreter, under the name that the virtual environment uses",
             );
         }
-        let Ok(target) = std::fs::read_link(&at) else {
+        let Some(target) = resolver.look.link(&at) else {
             return Ok(());
         };
         let folder = at.parent().unwrap_or(Path::new("/"));
-        let folder = folder.canonicalize().map_err(io("resolve", folder))?;
+        let folder = resolver.look.real(folder).map_err(io("resolve", folder))?;
         at = folder.join(target);
     }
     Ok(())
 }
 
-fn shares_system_packages(venv: &Path) -> bool {
-    std::fs::read_to_string(venv.join("pyvenv.cfg")).is_ok_and(|text| {
+fn shares_system_packages(look: &Look, venv: &Path) -> bool {
+    look.text(&venv.join("pyvenv.cfg")).is_some_and(|text| {
         text.lines()
             .filter_map(|line| line.split_once('='))
             .any(|(key, value)| {
@@ -220,7 +236,7 @@ fn add_script(resolver: &mut Resolver<'_>, script: &Path) -> Result<(), RuntimeE
         .ancestors()
         .skip(1)
         .take_while(above)
-        .find(|dir| dir.join("pyproject.toml").is_file());
+        .find(|dir| resolver.look.is_file(&dir.join("pyproject.toml")));
     match project.map(Path::to_owned) {
         Some(project) => resolver.add_tree(&project, "the script's project"),
         None => {

@@ -65,6 +65,12 @@ pub struct Settings {
     pub offline: bool,
     /// Wall-clock bound on one preparation step.
     pub timeout: Duration,
+    /// May found closures be kept in the cache? They are read from it in any case.
+    pub keep: bool,
+    /// Is the network granted? Programs then also get what only serves it.
+    pub network: bool,
+    /// The name of the terminal (`TERM`) where the program has one; programs that draw then get its description.
+    pub terminal: Option<String>,
     /// Told about long work.
     pub progress: Progress,
 }
@@ -95,6 +101,9 @@ impl Settings {
             tool_env: Vec::new(),
             offline: false,
             timeout: Duration::from_secs(300),
+            keep: true,
+            network: false,
+            terminal: None,
             progress: Arc::new(|_| {}),
         }
     }

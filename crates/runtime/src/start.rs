@@ -3,18 +3,23 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::ask;
 use crate::closure::Needs;
 use crate::elf::Elf;
 use crate::error::{RuntimeError, io};
+use crate::families;
+use crate::kept::{Changed, Kept, question};
 use crate::libraries::Libraries;
+use crate::look::Look;
 use crate::lookup;
 use crate::settings::Settings;
-use crate::{git, node, python, tree};
+use crate::{node, python, tree};
 
 /// What to start: a binary with its arguments. `#!` lines are taken apart here, so that nothing but
 /// the binary itself has to be executable behind the wall.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Start {
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<String>,
@@ -23,6 +28,7 @@ pub(crate) struct Start {
 /// Collects the needs of one command.
 pub(crate) struct Resolver<'a> {
     pub(crate) settings: &'a Settings,
+    pub(crate) look: Look,
     pub(crate) libraries: Libraries,
     pub(crate) needs: Needs,
     /// The folder that holds the code, where it is known already (a prepared package).
@@ -33,7 +39,8 @@ impl<'a> Resolver<'a> {
     pub(crate) fn new(settings: &'a Settings) -> Self {
         Self {
             settings,
-            libraries: Libraries::of_this_machine(),
+            look: Look::default(),
+            libraries: Libraries::default(),
             needs: Needs::default(),
             root: None,
         }
@@ -58,8 +65,33 @@ impl<'a> Resolver<'a> {
             path: program.to_owned(),
             why: why.to_owned(),
         };
+        // Where other files decide what a name stands for, they are asked each time.
+        if let Some(real) = families::behind(program, self.settings)? {
+            return self.at_depth(&real, args, interprets);
+        }
+        let kept = Kept::new(&self.settings.cache, self.settings.keep);
+        let asked = self.question(program, &args);
+        if let Some((program, changed, needs)) =
+            asked.as_deref().and_then(|asked| kept.recall(asked))
+        {
+            self.needs.add(needs);
+            return Ok(Start {
+                program,
+                args: changed.apply(args),
+            });
+        }
         if let Some(elf) = Elf::read(program)? {
-            return self.binary(program, elf, args);
+            let others = std::mem::take(&mut self.needs);
+            self.look.take();
+            self.look.meta(program);
+            let start = self.binary(program, elf, args.clone())?;
+            if let Some(asked) = asked {
+                let changed = Changed::between(&args, &start.args);
+                let found = (start.program.clone(), changed, self.needs.clone());
+                kept.keep(asked, self.look.take(), found);
+            }
+            self.needs.add(others);
+            return Ok(start);
         }
         let Some((interpreter, argument)) = lookup::interpreter_line(program)? else {
             return Err(bad(
@@ -83,12 +115,30 @@ impl<'a> Resolver<'a> {
         let (interpreter, mut words) = self.interpreter(program, &interpreter, argument)?;
         let script = program.canonicalize().map_err(io("resolve", program))?;
         let role = Role::of(&interpreter);
-        if role == Role::Plain {
+        if role == Role::Other {
             self.script_file(&script)?;
         }
         words.push(text(&script)?);
         words.extend(args);
         self.at_depth(&interpreter, words, true)
+    }
+
+    /// Everything besides the files themselves that decides on a closure.
+    fn question(&self, program: &Path, args: &[String]) -> Option<String> {
+        let settings = self.settings;
+        // Of a plain program the arguments decide nothing.
+        let args = if Role::of(program) == Role::Other {
+            None
+        } else {
+            // Only their digest: arguments may hold what is nobody's to read.
+            Some(hex::encode(Sha256::digest(serde_json::to_vec(args).ok()?)))
+        };
+        question(&(
+            (program, args),
+            (settings.base(), &settings.plugin_dir, &self.root),
+            (&settings.home, &settings.search_path),
+            (settings.network, &settings.terminal),
+        ))
     }
 
     /// The interpreter of a script as a file, with the arguments that the `#!` line gives it.
@@ -132,30 +182,68 @@ impl<'a> Resolver<'a> {
         match Role::of(program) {
             Role::Python => return python::start(self, program, elf, args),
             Role::Node => return node::start(self, program, elf, args),
-            Role::Git | Role::Plain => {}
+            Role::Other => {}
         }
         // The path as written may be a link; the real one is what has to exist.
-        let real = program.canonicalize().map_err(io("resolve", program))?;
-        self.libraries
-            .add_program(&mut self.needs, &real, elf, "the program itself")?;
-        if Role::of(program) == Role::Git {
-            git::add(&mut self.needs, &real);
-        }
+        let real = self.look.real(program).map_err(io("resolve", program))?;
+        self.add_program(&real, elf, "the program itself")?;
         if let Some(root) = self.own_root(&real)? {
             self.add_tree(&root, "the folder of the plugin")?;
         }
-        Ok(Start {
-            program: real,
-            args,
-        })
+        // Programs such as busybox do what the name says under which they are started.
+        let program = if real.file_name() == program.file_name() {
+            real
+        } else {
+            self.needs
+                .run(program, "the program, under the name that it is started by");
+            program.to_owned()
+        };
+        Ok(Start { program, args })
+    }
+
+    /// Adds a program with its libraries and its helpers. `path` is free of links.
+    pub(crate) fn add_program(
+        &mut self,
+        path: &Path,
+        elf: Elf,
+        why: &str,
+    ) -> Result<(), RuntimeError> {
+        self.libraries
+            .add_program(&self.look, &mut self.needs, path, elf, why)?;
+        families::add(self, path)
+    }
+
+    /// Adds one more program that a program starts by itself, under the name by which it looks for it. One
+    /// that is not there is left out: starting it fails inside as it would outside.
+    pub(crate) fn add_helper(&mut self, path: &Path, why: &str) -> Result<(), RuntimeError> {
+        let Ok(real) = self.look.real(path) else {
+            return Ok(());
+        };
+        if self.needs.has_run(path) || self.needs.has_run(&real) {
+            self.needs.run(path, why);
+            return Ok(());
+        }
+        let Some(elf) = self.look.elf(&real)? else {
+            return Ok(());
+        };
+        self.needs.run(path, why);
+        self.add_program(&real, elf, why)
+    }
+
+    /// A bare name along the search path, noted.
+    pub(crate) fn search(&self, name: &str) -> Option<PathBuf> {
+        for folder in &self.settings.search_path {
+            self.look.meta(&folder.join(name));
+        }
+        lookup::bare(name.as_ref(), self.settings)
     }
 
     /// Adds a folder of code: readable, and where it holds native modules also runnable, together with
     /// the libraries that those need.
     pub(crate) fn add_tree(&mut self, root: &Path, why: &str) -> Result<(), RuntimeError> {
-        let modules = tree::modules(root)?;
+        let modules = tree::modules(&self.look, root)?;
         for module in &modules {
-            self.libraries.add_module(&mut self.needs, module)?;
+            self.add_module(module)?;
         }
         if modules.is_empty() {
             self.needs.read(root, why);
@@ -165,13 +253,22 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
+    /// Adds the libraries of a module.
+    pub(crate) fn add_module(&mut self, module: &Path) -> Result<(), RuntimeError> {
+        self.libraries
+            .add_module(&self.look, &mut self.needs, module)
+    }
+
     /// A script word of a command, as the absolute path without links of an existing file.
     pub(crate) fn script_word(&self, word: &str) -> Result<PathBuf, RuntimeError> {
         let path = self.settings.base().join(word);
-        let real = path.canonicalize().map_err(io("find the script", &path))?;
+        let real = self
+            .look
+            .real(&path)
+            .map_err(io("find the script", &path))?;
         if let Some(dir) = &self.settings.plugin_dir
             && Path::new(word).is_relative()
-            && !real.starts_with(dir.canonicalize().map_err(io("resolve", dir))?)
+            && !real.starts_with(self.look.real(dir).map_err(io("resolve", dir))?)
         {
             return Err(RuntimeError::Refused {
                 command: word.to_owned(),
@@ -189,7 +286,7 @@ impl<'a> Resolver<'a> {
             .into_iter()
             .flatten()
         {
-            let real = dir.canonicalize().map_err(io("resolve", dir))?;
+            let real = self.look.real(dir).map_err(io("resolve", dir))?;
             if code.starts_with(&real) && !self.too_wide(&real) {
                 return Ok(Some(real));
             }
@@ -218,13 +315,12 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Programs that bring more than their libraries.
+/// Programs whose arguments name more code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Node,
     Python,
-    Git,
-    Plain,
+    Other,
 }
 
 impl Role {
@@ -239,9 +335,8 @@ impl Role {
             .into_owned();
         match name.as_str() {
             "node" | "nodejs" => Self::Node,
-            "git" => Self::Git,
             name if python::version_in_name(name).is_some() => Self::Python,
-            _ => Self::Plain,
+            _ => Self::Other,
         }
     }
 }

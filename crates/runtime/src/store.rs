@@ -213,7 +213,8 @@ fn key(asked: &str) -> String {
     format!("p-{readable}-{}", digest.get(..16).unwrap_or(&digest))
 }
 
-fn private(folder: &Path) -> Result<(), RuntimeError> {
+/// Makes a folder that is ours alone, or checks that it is.
+pub(crate) fn private(folder: &Path) -> Result<(), RuntimeError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)

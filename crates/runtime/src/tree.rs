@@ -9,15 +9,21 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::{RuntimeError, io};
+use crate::look::Look;
 
 /// Bound on the files of one package with all that it depends on.
 const MAX_FILES: usize = 500_000;
 
 /// Every file and link below `root`, sorted; links are listed, not followed.
 pub(crate) fn files(root: &Path) -> Result<Vec<PathBuf>, RuntimeError> {
+    walk(root, |_| {})
+}
+
+fn walk(root: &Path, mut enter: impl FnMut(&Path)) -> Result<Vec<PathBuf>, RuntimeError> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
+        enter(&folder);
         for entry in fs::read_dir(&folder).map_err(io("list", &folder))? {
             let entry = entry.map_err(io("list", &folder))?;
             let kind = entry.file_type().map_err(io("read", &folder))?;
@@ -39,8 +45,10 @@ pub(crate) fn files(root: &Path) -> Result<Vec<PathBuf>, RuntimeError> {
 }
 
 /// The loadable modules (`.node`, `.so`, `.so.1`) below `root`.
-pub(crate) fn modules(root: &Path) -> Result<Vec<PathBuf>, RuntimeError> {
-    let mut all = files(root)?;
+pub(crate) fn modules(look: &Look, root: &Path) -> Result<Vec<PathBuf>, RuntimeError> {
+    let mut all = walk(root, |folder| {
+        look.meta(folder);
+    })?;
     all.retain(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.ends_with(".node") || name.ends_with(".so") || name.contains(".so.")

@@ -50,7 +50,7 @@ fn speaks(command: &[String], extra: &[&Path]) -> Prepared {
         "{}\n{}\n{:#?}",
         text,
         String::from_utf8_lossy(&output.stderr),
-        prepared.explain
+        prepared.needs
     );
     prepared
 }
@@ -111,7 +111,7 @@ fn the_machines_python_starts_with_its_closure_alone() {
         assert!(
             String::from_utf8_lossy(&output.stdout).contains("SSL"),
             "{output:?} {:#?}",
-            prepared.explain
+            prepared.needs
         );
     }
 }
@@ -134,7 +134,7 @@ fn an_ordinary_user_gets_an_interpreter_that_it_may_run() {
             String::from_utf8_lossy(&output.stdout),
             "1\n",
             "{output:?} {:#?}",
-            prepared.explain
+            prepared.needs
         );
     }
 }
@@ -167,7 +167,7 @@ fn a_plugins_own_folder_is_its_code_and_its_working_directory() {
         assert!(
             prepared.program.closure.read.contains(&plugin),
             "{:?}",
-            prepared.explain
+            prepared.needs
         );
         let output = run(&prepared, "", &[]);
         assert_eq!(
@@ -193,7 +193,7 @@ fn the_git_server_needs_git_besides_and_says_so() {
     assert!(
         explain
             .iter()
-            .any(|line| line.contains("git's own programs")),
+            .any(|need| need.why.contains("git's own programs")),
         "{explain:?}"
     );
     prepared.program.closure.read.extend(git.read);
@@ -252,11 +252,11 @@ fn shell_scripts_and_links_and_plain_binaries_start() {
     );
     assert!(
         prepared
-            .explain
+            .needs
             .iter()
-            .any(|line| line.contains("the script")),
+            .any(|need| need.why.contains("the script")),
         "{:?}",
-        prepared.explain
+        prepared.needs
     );
     let prepared = resolve(&words(&["/bin/echo", "plain"]), &settings).unwrap();
     assert_eq!(
@@ -266,7 +266,7 @@ fn shell_scripts_and_links_and_plain_binaries_start() {
     assert!(
         prepared.program.closure.read.len() + prepared.program.closure.run.len() <= 6,
         "{:?}",
-        prepared.explain
+        prepared.needs
     );
 }
 
@@ -274,19 +274,19 @@ fn shell_scripts_and_links_and_plain_binaries_start() {
 fn every_path_of_a_closure_is_needed_or_explained() {
     let dir = tempfile::tempdir().unwrap();
     let prepared = resolve(&words(&["node", "-e", "0"]), &settings(dir.path())).unwrap();
-    assert_eq!(prepared.explain.len(), all(&prepared).len());
+    assert_eq!(prepared.needs.len(), all(&prepared).len());
     assert!(
         prepared.program.closure.read.is_empty(),
         "node without a script reads nothing else: {:?}",
-        prepared.explain
+        prepared.needs
     );
     // Taking any one library away breaks it, so none is there for nothing. What is loaded on demand only
     // shows when threads end, so it is left out here.
     for path in prepared.program.closure.run.clone() {
         if prepared
-            .explain
+            .needs
             .iter()
-            .any(|line| line.contains(&path_text(&path)) && line.contains("on demand"))
+            .any(|need| need.path == path && need.why.contains("on demand"))
         {
             continue;
         }

@@ -12,13 +12,16 @@ use bailiwick_wall::Program;
 #[must_use]
 pub fn command(program: &Program, home: &Path, extra: &[&Path]) -> Command {
     let mut command = Command::new("bwrap");
-    // A minimal /dev is part of every wall; git does not start without /dev/null.
+    // A minimal /dev and a /proc of its own are part of every wall; git does not start without /dev/null, and
+    // loaders read in /proc where a program lies.
     command.args([
         "--unshare-all",
         "--die-with-parent",
         "--clearenv",
         "--dev",
         "/dev",
+        "--proc",
+        "/proc",
     ]);
     let mut paths: Vec<PathBuf> = program
         .closure
