@@ -21,7 +21,7 @@ use bailiwick_wasm::Wasm;
 use crate::config::{AuditMode, Config};
 use crate::home::{Home, MAX_LOGS};
 use crate::person::Person;
-use crate::walls::{NativeBuilder, WasmBuilder};
+use crate::walls::{NativeBuilder, NativeWall, WasmBuilder};
 
 /// How long a session's grants last.
 const TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -65,7 +65,7 @@ pub(crate) fn judge(parts: &Parts<'_>, cache: Option<PathBuf>) -> anyhow::Result
     let judge = Judge {
         pdp,
         clock: Arc::new(SystemClock),
-        native: native(parts.home, probed),
+        native: native(parts, probed),
         wasm: wasm(parts, cache),
         user: user(config, &person),
         environment: config.environment.clone(),
@@ -108,10 +108,28 @@ fn wasm(parts: &Parts<'_>, cache: Option<PathBuf>) -> Result<Arc<dyn Builder>, S
     Ok(Arc::new(WasmBuilder(Arc::new(wasm))))
 }
 
-fn native(home: &Home, probed: Result<Native, WallError>) -> Result<Arc<dyn Builder>, String> {
+fn native(
+    parts: &Parts<'_>,
+    probed: Result<Native, WallError>,
+) -> Result<Arc<dyn Builder>, String> {
     let jail = probed.map_err(|error| error.to_string())?;
-    let settings = Settings::from_process(home.cache());
-    Ok(Arc::new(NativeBuilder::new(jail, settings)))
+    let wall = native_wall(parts.config, parts.home, jail).map_err(|error| format!("{error:#}"))?;
+    let settings = Settings::from_process(parts.home.cache());
+    Ok(Arc::new(NativeBuilder::new(wall, settings)))
+}
+
+/// The jail with its network, its secrets and its watcher.
+pub(crate) fn native_wall(
+    config: &Config,
+    home: &Home,
+    jail: Native,
+) -> anyhow::Result<NativeWall> {
+    Ok(NativeWall {
+        jail,
+        secrets: Arc::new(crate::secret::store(config, home)?),
+        watch: config.watch.into(),
+        extra_roots: config.trusted_authorities()?,
+    })
 }
 
 /// The policies, the classification, and what the person allows by hand.
@@ -180,11 +198,14 @@ fn classification(config: &Config, person: &Person) -> anyhow::Result<Classifica
 /// Our own keys and log are nobody's to read, and what steers us nobody's to write, wherever they lie and
 /// whatever a configuration calls them.
 fn ours(parts: &Parts<'_>) -> anyhow::Result<Vec<(PathScope, String)>> {
-    let state = (parts.home.path(), "secret");
+    let opens_secrets = crate::secret::identity(parts.config);
+    let state = std::iter::once(parts.home.path())
+        .chain(opens_secrets.as_deref())
+        .map(|path| (path, "secret"));
     let given = parts.policies.iter().map(PathBuf::as_path);
     let steering = parts.config.control_files().chain(given);
     let steering = steering.map(|path| (path, "control"));
-    let mut places: Vec<(PathScope, String)> = std::iter::once(state)
+    let mut places: Vec<(PathScope, String)> = state
         .chain(steering)
         .map(|(path, label)| {
             // What is not there yet has no links to resolve.
@@ -231,7 +252,7 @@ pub(crate) fn search_path() -> SearchPath {
 }
 
 /// A log has one writer, so gates that run at the same time each take the next free one.
-fn open_log(home: &Home) -> anyhow::Result<Log> {
+pub(crate) fn open_log(home: &Home) -> anyhow::Result<Log> {
     for slot in 0..MAX_LOGS {
         let options = Options {
             key_file: Some(home.audit_key(slot)),

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use bailiwick_policy::{Pdp, PolicySource};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde::Deserialize;
 
 pub(crate) const FILE: &str = "bailiwick.yaml";
@@ -28,6 +30,46 @@ pub(crate) struct UserFacts {
     pub(crate) department: Option<String>,
 }
 
+/// Where secrets are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kept {
+    /// In the system's keyring where there is one, else in a sealed file.
+    #[default]
+    Auto,
+    Keyring,
+    File,
+}
+
+/// How secrets are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Secrets {
+    pub(crate) keep: Kept,
+    /// What opens the sealed file, when it lies elsewhere than in the state folder.
+    pub(crate) identity: Option<PathBuf>,
+}
+
+/// How closely native programs are watched, so that what is refused can be told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Watched {
+    /// Everything that is refused is told. Opening a file for reading costs more.
+    #[default]
+    Everything,
+    /// All but refused reading.
+    Acts,
+}
+
+impl From<Watched> for bailiwick_jail::Watch {
+    fn from(watched: Watched) -> Self {
+        match watched {
+            Watched::Everything => Self::Everything,
+            Watched::Acts => Self::Acts,
+        }
+    }
+}
+
 /// The configuration file. Paths in it start at its own folder.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -40,6 +82,10 @@ pub(crate) struct Config {
     pub(crate) classification: BTreeMap<String, String>,
     pub(crate) users: BTreeMap<String, UserFacts>,
     pub(crate) audit: AuditMode,
+    pub(crate) secrets: Secrets,
+    pub(crate) watch: Watched,
+    /// Certificates of authorities that are trusted besides the machine's own, in PEM.
+    pub(crate) trust: Vec<PathBuf>,
     /// The file itself.
     #[serde(skip)]
     pub(crate) file: Option<PathBuf>,
@@ -56,6 +102,9 @@ impl Default for Config {
             classification: BTreeMap::new(),
             users: BTreeMap::new(),
             audit: AuditMode::default(),
+            secrets: Secrets::default(),
+            watch: Watched::default(),
+            trust: Vec::new(),
             file: None,
         }
     }
@@ -84,7 +133,9 @@ impl Config {
             Self::parse(&text).with_context(|| format!("`{shown}` is not a configuration"))?;
         let real = path.canonicalize()?;
         let dir = real.parent().unwrap_or(Path::new("/"));
-        for entry in config.plugins.iter_mut().chain(&mut config.policies) {
+        let named = config.plugins.iter_mut().chain(&mut config.policies);
+        let named = named.chain(&mut config.trust);
+        for entry in named.chain(&mut config.secrets.identity) {
             *entry = dir.join(&*entry);
         }
         config.file = Some(real);
@@ -104,7 +155,30 @@ impl Config {
     /// What steers the gate: whoever writes there widens the next grant.
     pub(crate) fn control_files(&self) -> impl Iterator<Item = &Path> {
         let named = self.plugins.iter().chain(&self.policies);
-        named.chain(&self.file).map(PathBuf::as_path)
+        named
+            .chain(&self.trust)
+            .chain(&self.file)
+            .map(PathBuf::as_path)
+    }
+
+    /// The authorities of `trust:`, in DER.
+    pub(crate) fn trusted_authorities(&self) -> anyhow::Result<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        for path in &self.trust {
+            let text = crate::trusted::read(path)?;
+            let certificates = CertificateDer::pem_slice_iter(text.as_bytes());
+            let before = found.len();
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| {
+                    anyhow::anyhow!("`{}` is no PEM: {error:?}", path.display())
+                })?;
+                found.push(certificate.to_vec());
+            }
+            if found.len() == before {
+                bail!("`{}` holds no certificate: write it in PEM", path.display());
+            }
+        }
+        Ok(found)
     }
 
     /// The policies: ours unless switched off, then every `*.cedar` of the named files and folders.
@@ -193,8 +267,7 @@ mod tests {
             .filter(|line| !line.starts_with([' ', '#']))
             .filter_map(|line| Some(line.split_once(':')?.0))
             .collect();
-        let keys =
-            "plugins policies default_policies environment labels classification users audit";
+        let keys = "plugins policies default_policies environment labels classification users audit secrets watch trust";
         assert_eq!(told, keys.split(' ').collect::<Vec<_>>());
         assert_ne!(config.plugins, Vec::<PathBuf>::new());
         assert_eq!(config.users["alice"].roles, ["analyst"]);
@@ -204,7 +277,7 @@ mod tests {
     fn the_documentation_tells_the_truth_about_defaults() {
         let said = Config::parse(
             "{plugins: [], policies: [], default_policies: true, environment: development, labels: [],
-              classification: {}, users: {}, audit: normal}",
+              classification: {}, users: {}, audit: normal, secrets: {keep: auto}, watch: everything, trust: []}",
         );
         assert_eq!(said.unwrap(), Config::default());
     }

@@ -2,6 +2,8 @@
 
 mod native;
 mod wasm;
+mod world;
 
 pub(crate) use native::{NativeBuilder, extend_closure};
 pub(crate) use wasm::WasmBuilder;
+pub(crate) use world::{NativeWall, World};

@@ -89,7 +89,7 @@ impl Context {
         Self {
             names: Names::new(&rules, std::net::Ipv4Addr::new(198, 18, 0, 0)),
             outside: Outside::new(resolver, &[]).unwrap(),
-            terminator: Terminator::new(&rules, None).unwrap(),
+            terminator: Terminator::new(&rules, None, Vec::new()).unwrap(),
             denials: Denials::new(),
             counts: Counts::default(),
             rules,

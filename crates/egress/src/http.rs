@@ -44,11 +44,17 @@ pub(crate) struct Terminator {
     authority: Option<Authority>,
     broker: Broker,
     upstreams: Upstreams,
+    /// Further authorities that the host trusts and the plugin is to trust, DER.
+    trusted: Vec<Vec<u8>>,
 }
 
 impl Terminator {
     /// With a certificate authority of its own where something is to be terminated.
-    pub(crate) fn new(rules: &Rules, uses: Option<Arc<dyn SecretUses>>) -> Result<Self, WallError> {
+    pub(crate) fn new(
+        rules: &Rules,
+        uses: Option<Arc<dyn SecretUses>>,
+        trusted: Vec<Vec<u8>>,
+    ) -> Result<Self, WallError> {
         let authority = rules
             .may_terminate()
             .then(|| Authority::new(rules.scopes().map(|scope| scope.host())))
@@ -57,17 +63,18 @@ impl Terminator {
             authority,
             broker: Broker::new(rules.secrets(), uses),
             upstreams: Upstreams::default(),
+            trusted,
         })
     }
 
     /// Files that the plugin needs in order to trust it, by place inside.
     pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        crate::ca::files(self.authority.as_ref())
+        crate::ca::files(self.authority.as_ref(), &self.trusted)
     }
 
     /// Variables that the plugin needs in order to trust it, and the placeholders of its secrets.
     pub(crate) fn env(&self) -> Vec<(String, String)> {
-        let mut env = crate::ca::env(self.authority.as_ref());
+        let mut env = crate::ca::env(self.authority.as_ref(), &self.trusted);
         env.extend(self.broker.env());
         env
     }

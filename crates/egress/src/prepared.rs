@@ -82,7 +82,7 @@ impl Prepared {
         }
         Ok(Some(Self {
             outside: Outside::new(settings.resolver, &settings.extra_roots)?,
-            terminator: Terminator::new(&rules, settings.secret_uses)?,
+            terminator: Terminator::new(&rules, settings.secret_uses, settings.extra_roots)?,
             synthetic: settings.synthetic,
             rules,
         }))

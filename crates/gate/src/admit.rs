@@ -138,13 +138,16 @@ impl Admitted {
     /// A token that does not hold.
     pub fn world(&self, host: &Host) -> Result<Launch, String> {
         let verified = self.verified(host)?;
-        Ok(Launch::new(
+        let mut launch = Launch::new(
             &verified,
             self.source.clone(),
             self.preparation.clone(),
             host.variables(&self.source, verified.grant()),
             limits(&self.source),
-        ))
+        );
+        let record = host.recorder.on_behalf_of(&self.subject);
+        launch.record = Some(record);
+        Ok(launch)
     }
 
     /// A world made of exactly what the token grants, recorded before anything starts in it.

@@ -54,6 +54,15 @@ impl Recorder {
             .map_err(|_| AuditError::Closed)?
     }
 
+    /// The same, for what happens on behalf of `subject`.
+    #[must_use]
+    pub fn on_behalf_of(&self, subject: &Subject) -> Record {
+        Record {
+            recorder: self.clone(),
+            subject: subject.clone(),
+        }
+    }
+
     /// Writes what a wall refused.
     ///
     /// # Errors
@@ -73,6 +82,23 @@ impl Recorder {
             self.written(subject, event).await?;
         }
         Ok(())
+    }
+}
+
+/// A recorder of one plugin's own acts.
+#[derive(Clone)]
+pub struct Record {
+    recorder: Recorder,
+    subject: Subject,
+}
+
+impl Record {
+    /// Writes an event and waits until it is durable.
+    ///
+    /// # Errors
+    /// The log's own. What was to be recorded must not happen then.
+    pub async fn durable(&self, event: Event) -> Result<(), AuditError> {
+        self.recorder.durable(&self.subject, event).await
     }
 }
 

@@ -12,6 +12,8 @@ use bailiwick_token::Verified;
 use bailiwick_wall::{Denials, Denied, Limits, Program, Wall, WallError};
 use serde_json::{Map, Value};
 
+use crate::record::Record;
+
 /// A plugin as it lies on disk. Nothing of it has run.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -73,6 +75,8 @@ pub struct Launch {
     /// Where its wall tells what it refused, also where the plugin never comes to run. An instance that is started
     /// from this tells the same by [`Instance::denied`].
     pub denials: Denials,
+    /// Where acts of its world are recorded before they take effect.
+    pub record: Option<Record>,
     grant: Grant,
 }
 
@@ -92,6 +96,7 @@ impl Launch {
             env,
             limits,
             denials: Denials::new(),
+            record: None,
             grant: token.grant().clone(),
         }
     }

@@ -6,22 +6,25 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bailiwick_capability::{Capability, Grant, Kind, ProgramRef, Scope};
+use bailiwick_egress::Egress;
 use bailiwick_gate::world::{
     Builder, CallError, Instance, Launch, Package, Preparation, Progress, Source,
 };
-use bailiwick_jail::{Extras, Jailed, Native, Stdio, Watch};
+use bailiwick_jail::{Jailed, Stdio};
 use bailiwick_manifest::Start;
 use bailiwick_mcp::{
     CallToolResult, Client, ClientOptions, Implementation, McpError, MessageError, Negotiation,
     Tool, ToolCall,
 };
 use bailiwick_runtime::{Ecosystem, Settings, closure_of, resolve};
-use bailiwick_wall::{Closure, Denials, Denied, Limits, Program, Wall, WallError};
+use bailiwick_wall::{Closure, Denials, Denied, Limits, Wall, WallError};
 use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+
+use super::world::{NativeWall, World};
 
 /// What is kept of what a plugin wrote last to its standard error.
 const MAX_STDERR: usize = 4 << 10;
@@ -32,18 +35,13 @@ const GLANCE: Duration = Duration::from_millis(5);
 
 /// Prepares and starts native plugins.
 pub(crate) struct NativeBuilder {
-    jail: Native,
+    wall: NativeWall,
     settings: Settings,
-    watch: Watch,
 }
 
 impl NativeBuilder {
-    pub(crate) fn new(jail: Native, settings: Settings) -> Self {
-        Self {
-            jail,
-            settings,
-            watch: Watch::Everything,
-        }
+    pub(crate) fn new(wall: NativeWall, settings: Settings) -> Self {
+        Self { wall, settings }
     }
 
     fn settings_for(&self, source: &Source, progress: Progress) -> Settings {
@@ -57,7 +55,7 @@ impl NativeBuilder {
 #[async_trait]
 impl Builder for NativeBuilder {
     fn wall(&self) -> &dyn Wall {
-        &self.jail
+        &self.wall
     }
 
     async fn prepare(&self, source: &Source, progress: Progress) -> Result<Preparation, WallError> {
@@ -73,39 +71,15 @@ impl Builder for NativeBuilder {
     }
 
     async fn start(&self, launch: Launch) -> Result<Box<dyn Instance>, WallError> {
-        let Some(mut program) = launch.preparation.program.clone() else {
+        let Some(program) = launch.preparation.program.clone() else {
             return Err(WallError::Plugin("the program was not prepared".to_owned()));
         };
-        program.env.extend(
-            launch
-                .env
-                .iter()
-                .map(|(name, value)| (name.into(), value.into())),
-        );
-        let grant = launch.grant().clone();
-        extend_closure(&mut program.closure, &grant, &self.settings)?;
         let limits = launch.limits.clone();
-        let started = self
-            .connect(
-                &program,
-                &grant,
-                &limits,
-                &launch.denials,
-                Negotiation::Auto,
-            )
-            .await;
+        let world = || self.wall.world(program.clone(), &launch, &self.settings);
+        let started = self.connect(world()?, &limits, Negotiation::Auto).await;
         let instance = match started {
             // It ended at a request that older servers do not know: it gets one more chance.
-            Err(Failure::Probe) => {
-                self.connect(
-                    &program,
-                    &grant,
-                    &limits,
-                    &launch.denials,
-                    Negotiation::Legacy,
-                )
-                .await
-            }
+            Err(Failure::Probe) => self.connect(world()?, &limits, Negotiation::Legacy).await,
             other => other,
         };
         match instance {
@@ -177,25 +151,26 @@ enum Failure {
 impl NativeBuilder {
     async fn connect(
         &self,
-        program: &Program,
-        grant: &Grant,
+        world: World,
         limits: &Limits,
-        denials: &Denials,
         negotiation: Negotiation,
     ) -> Result<NativeInstance, Failure> {
-        let (jail, program, granted, bounds) =
-            (self.jail, program.clone(), grant.clone(), limits.clone());
-        let extras = Extras {
-            denials: denials.clone(),
-            watch: self.watch,
-            ..Extras::default()
-        };
+        let (jail, bounds) = (self.wall.jail, limits.clone());
         // Building the wall waits for the kernel, some milliseconds.
-        let spawn = move || jail.spawn_with(&program, &granted, &bounds, Stdio::Piped, &extras);
-        let mut jailed = tokio::task::spawn_blocking(spawn)
+        let spawn = move || {
+            let stdio = Stdio::Piped;
+            let started =
+                jail.spawn_with(&world.program, &world.grant, &bounds, stdio, &world.extras);
+            started.map(|jailed| (jailed, world))
+        };
+        let (mut jailed, world) = tokio::task::spawn_blocking(spawn)
             .await
             .map_err(|error| Failure::Plugin(error.to_string()))?
             .map_err(Failure::Wall)?;
+        let (listens, denials) = (world.logs(), world.denials());
+        let egress = world
+            .serve(&mut jailed)
+            .map_err(|error| Failure::Plugin(format!("its network cannot be served: {error}")))?;
         let broken = || Failure::Plugin("its pipes are missing".to_owned());
         let io = |error: std::io::Error| Failure::Plugin(error.to_string());
         let stdin = jailed.stdin.take().ok_or_else(broken)?;
@@ -205,7 +180,6 @@ impl NativeBuilder {
         let reader = pipe::Receiver::from_owned_fd(stdout).map_err(io)?;
         let last_words = Arc::new(Mutex::new(Vec::new()));
         let errors = pipe::Receiver::from_owned_fd(stderr).map_err(io)?;
-        let listens = grant.of_kind(Kind::WriteToLogs).next().is_some();
         let silent = CancellationToken::new();
         let words = keep_last(errors, last_words.clone(), listens);
         tokio::spawn(announced(words, silent.clone()));
@@ -224,7 +198,8 @@ impl NativeBuilder {
             Ok(client) => Ok(NativeInstance {
                 client,
                 jailed: Mutex::new(Some(jailed)),
-                denials: denials.clone(),
+                denials,
+                _egress: egress,
                 last_words,
                 silent,
                 limits: limits.clone(),
@@ -281,6 +256,8 @@ struct NativeInstance {
     client: Client,
     jailed: Mutex<Option<Jailed>>,
     denials: Denials,
+    /// Serves its network for as long as it lives.
+    _egress: Option<Egress>,
     last_words: Arc<Mutex<Vec<u8>>>,
     /// Cancelled once nothing more can come of its standard error.
     silent: CancellationToken,

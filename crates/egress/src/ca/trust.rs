@@ -31,17 +31,24 @@ const NAME_ALL: &[&str] = &[
     "HTTPLIB2_CA_CERTS",
 ];
 
-/// The files to be shown, by place: what the machine trusts, and the authority where there is one.
-pub(crate) fn files(authority: Option<&Authority>) -> Vec<(PathBuf, Vec<u8>)> {
-    let (places, trusted) = machine();
+/// The files to be shown, by place: what the machine trusts, `extra` authorities (DER), and the session's
+/// where there is one.
+pub(crate) fn files(authority: Option<&Authority>, extra: &[Vec<u8>]) -> Vec<(PathBuf, Vec<u8>)> {
+    let (places, mut trusted) = machine();
+    if !trusted.ends_with(b"\n") {
+        trusted.push(b'\n');
+    }
+    let ours: String = extra.iter().map(|der| as_pem(der)).collect();
+    trusted.extend_from_slice(ours.as_bytes());
     let mut bundle = trusted.clone();
     let mut files = Vec::new();
+    let session = authority.map(|authority| authority.pem().to_owned());
+    if session.is_some() || !ours.is_empty() {
+        let added = session.unwrap_or_default() + &ours;
+        files.push((PathBuf::from(SESSION), added.into_bytes()));
+    }
     if let Some(authority) = authority {
-        if !bundle.ends_with(b"\n") {
-            bundle.push(b'\n');
-        }
         bundle.extend_from_slice(authority.pem().as_bytes());
-        files.push((PathBuf::from(SESSION), authority.pem().as_bytes().to_vec()));
         let others: Vec<_> = CertificateDer::pem_slice_iter(&trusted)
             .filter_map(Result::ok)
             .collect();
@@ -52,20 +59,22 @@ pub(crate) fn files(authority: Option<&Authority>) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
-/// The variables to be set. Without an authority only the place of the bundle is named.
-pub(crate) fn env(authority: Option<&Authority>) -> Vec<(String, String)> {
+/// The variables to be set. Without an authority of ours only the place of the bundle is named.
+pub(crate) fn env(authority: Option<&Authority>, extra: &[Vec<u8>]) -> Vec<(String, String)> {
     let (places, _) = machine();
     let Some(bundle) = places.first().and_then(|place| place.to_str()) else {
         return Vec::new();
     };
     // OpenSSL (so Python, Ruby, PHP), Go, rustls, .NET.
     let mut env = vec![("SSL_CERT_FILE".to_owned(), bundle.to_owned())];
-    if authority.is_some() {
+    if authority.is_some() || !extra.is_empty() {
         let all = NAME_ALL
             .iter()
             .map(|name| ((*name).to_owned(), bundle.to_owned()));
         env.extend(all);
         env.push(("NODE_EXTRA_CA_CERTS".to_owned(), SESSION.to_owned()));
+    }
+    if authority.is_some() {
         let java = format!(
             "-Djavax.net.ssl.trustStore={STORE} -Djavax.net.ssl.trustStoreType=JKS \
              -Djavax.net.ssl.trustStorePassword={}",
@@ -134,13 +143,13 @@ mod tests {
     fn the_authority_is_trusted_only_where_something_is_terminated() {
         let host = HostPattern::parse("a.example").unwrap();
         let authority = Authority::new(std::iter::once(&host)).unwrap();
-        let with = bundle(&files(Some(&authority)), &env(Some(&authority)));
-        let without = bundle(&files(None), &env(None));
+        let with = bundle(&files(Some(&authority), &[]), &env(Some(&authority), &[]));
+        let without = bundle(&files(None, &[]), &env(None, &[]));
         assert!(with.contains(authority.certificate()));
         assert!(without.len() > 20 && with.len() == without.len() + 1);
-        assert_eq!(env(None).len(), 1);
+        assert_eq!(env(None, &[]).len(), 1);
         assert!(
-            files(None)
+            files(None, &[])
                 .iter()
                 .all(|(place, _)| !place.starts_with("/etc/ssl/bailiwick"))
         );
@@ -150,8 +159,8 @@ mod tests {
     fn every_variable_names_a_file_that_is_shown() {
         let host = HostPattern::parse("a.example").unwrap();
         let authority = Authority::new(std::iter::once(&host)).unwrap();
-        let files = files(Some(&authority));
-        for (name, value) in env(Some(&authority)) {
+        let files = files(Some(&authority), &[]);
+        for (name, value) in env(Some(&authority), &[]) {
             let place = value
                 .split('=')
                 .nth(1)

@@ -1,1 +1,7 @@
+//! Attackers on one side, real servers on the other.
 
+mod leaks;
+mod places;
+mod refused;
+mod streams;
+mod support;

@@ -1,0 +1,221 @@
+//! A native program's whole world: its files and programs by the jail, its network and secrets by the egress.
+
+use std::io;
+use std::sync::Arc;
+
+use bailiwick_capability::{Capability, Grant, Granted, Kind, NameScope, Scope};
+use bailiwick_egress::{Egress, Listeners, MayUse, Prepared, SecretUses};
+use bailiwick_gate::record::Record;
+use bailiwick_gate::world::Launch;
+use bailiwick_jail::{Extras, Jailed, Native, Network, Watch};
+use bailiwick_runtime::Settings;
+use bailiwick_secret::{Store, placeholder};
+use bailiwick_wall::{Denials, HeldAtom, Hold, Program, Report, Secret, Wall, WallError};
+
+use super::native::extend_closure;
+
+/// The native wall with all that stands around it.
+#[derive(Clone)]
+pub(crate) struct NativeWall {
+    pub(crate) jail: Native,
+    pub(crate) secrets: Arc<Store>,
+    pub(crate) watch: Watch,
+    /// Authorities trusted besides the machine's and the browsers', in DER.
+    pub(crate) extra_roots: Vec<Vec<u8>>,
+}
+
+impl Wall for NativeWall {
+    fn name(&self) -> &'static str {
+        self.jail.name()
+    }
+
+    fn report(&self, grant: &Grant) -> Report {
+        let jail = self.jail.report(grant);
+        let atoms = jail.atoms.into_iter().map(|held| {
+            let hold = match held.atom.capability().kind() {
+                Kind::NetworkAccess => bailiwick_egress::hold(&held.atom, grant),
+                Kind::UseSecret => self.hold_secret(&held, grant),
+                _ => held.hold,
+            };
+            HeldAtom { hold, ..held }
+        });
+        Report {
+            wall: jail.wall,
+            atoms: atoms.collect(),
+        }
+    }
+}
+
+impl NativeWall {
+    fn hold_secret(&self, held: &HeldAtom, grant: &Grant) -> Hold {
+        let not = |why: String| Hold::Not { why };
+        let Some(name) = exact_name(held) else {
+            return bailiwick_egress::hold(&held.atom, grant);
+        };
+        let binding = match self.secrets.get(name) {
+            Ok(Some((_, binding))) => binding,
+            Ok(None) => {
+                return not(format!(
+                    "there is no such secret: `bailiwick secret set {name} --to URL`"
+                ));
+            }
+            Err(error) => return not(error.to_string()),
+        };
+        let bound = binding
+            .to
+            .iter()
+            .filter_map(|to| Capability::new(Kind::NetworkAccess, Scope::Net(to.clone())).ok());
+        let bound: Vec<Capability> = bound.collect();
+        let reachable = grant
+            .of_kind(Kind::NetworkAccess)
+            .any(|atom| bound.iter().any(|to| atom.capability().meet(to).is_some()));
+        if !reachable {
+            let to: Vec<String> = binding.to.iter().map(ToString::to_string).collect();
+            return not(format!(
+                "it goes to {} alone, and no network_access there is granted",
+                to.join(", ")
+            ));
+        }
+        bailiwick_egress::hold(&held.atom, grant)
+    }
+
+    /// Makes the world that `launch` grants to `program`. Nothing starts.
+    ///
+    /// # Errors
+    /// What cannot be held, found or prepared.
+    pub(crate) fn world(
+        &self,
+        mut program: Program,
+        launch: &Launch,
+        settings: &Settings,
+    ) -> Result<World, WallError> {
+        let grant = launch.grant().clone();
+        let own = launch
+            .env
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        program.env.extend(own);
+        extend_closure(&mut program.closure, &grant, settings)?;
+        let egress = self.egress(&grant, launch.record.clone())?;
+        let mut extras = Extras {
+            denials: launch.denials.clone(),
+            watch: self.watch,
+            ..Extras::default()
+        };
+        if let Some(egress) = &egress {
+            extras.network = Some(Network {
+                ports: egress.ports(),
+                addresses: egress.addresses(),
+            });
+            extras.files = egress.files();
+            // A placeholder goes before a variable that was granted, and what is trusted inside lies elsewhere.
+            for (name, value) in egress.env() {
+                program.env.retain(|(other, _)| *other != *name);
+                program.env.push((name.into(), value.into()));
+            }
+        }
+        Ok(World {
+            program,
+            grant,
+            extras,
+            egress,
+        })
+    }
+
+    fn egress(&self, grant: &Grant, record: Option<Record>) -> Result<Option<Prepared>, WallError> {
+        let secrets = grant
+            .of_kind(Kind::UseSecret)
+            .map(|atom| self.secret(&atom.to_string(), exact(atom)));
+        let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
+        let settings = bailiwick_egress::Settings {
+            extra_roots: self.extra_roots.clone(),
+            secret_uses: record.map(|record| Arc::new(Uses(record)) as Arc<dyn SecretUses>),
+            ..bailiwick_egress::Settings::default()
+        };
+        Prepared::new(grant, secrets, settings)
+    }
+
+    fn secret(&self, shown: &str, name: Option<&str>) -> Result<Secret, WallError> {
+        let broken = |why: String| WallError::Plugin(format!("`{shown}`: {why}"));
+        let name = name.ok_or_else(|| broken("secrets are named one by one".to_owned()))?;
+        let (value, binding) = self
+            .secrets
+            .get(name)
+            .map_err(|error| broken(error.to_string()))?
+            .ok_or_else(|| broken("there is no such secret any more".to_owned()))?;
+        Ok(Secret {
+            name: name.to_owned(),
+            placeholder: placeholder().map_err(|error| broken(error.to_string()))?,
+            value,
+            binding,
+        })
+    }
+}
+
+fn exact_name(held: &HeldAtom) -> Option<&str> {
+    exact(&held.atom)
+}
+
+fn exact(atom: &Granted) -> Option<&str> {
+    match atom.capability().scope() {
+        Scope::Name(NameScope::Exact(name)) => Some(name.as_str()),
+        _ => None,
+    }
+}
+
+/// Every use of a secret is in the log before its first byte leaves.
+struct Uses(Record);
+
+impl SecretUses for Uses {
+    fn about_to_use<'a>(&'a self, secret: &'a str, destination: &'a str) -> MayUse<'a> {
+        Box::pin(async move {
+            let event = bailiwick_audit::Event::SecretUse {
+                secret: secret.to_owned(),
+                destination: destination.to_owned(),
+            };
+            self.0
+                .durable(event)
+                .await
+                .map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// All that is needed to start a program in a world of its own.
+pub(crate) struct World {
+    pub(crate) program: Program,
+    pub(crate) grant: Grant,
+    pub(crate) extras: Extras,
+    egress: Option<Prepared>,
+}
+
+impl World {
+    /// Serves the network of the program that was started in this world, until the answer is dropped.
+    ///
+    /// # Errors
+    /// Sockets that cannot be served.
+    pub(crate) fn serve(self, jailed: &mut Jailed) -> io::Result<Option<Egress>> {
+        let Some(egress) = self.egress else {
+            return Ok(None);
+        };
+        let Some(listeners) = jailed.listeners.take() else {
+            return Err(io::Error::other("its network was not made"));
+        };
+        let listeners = Listeners {
+            dns_udp: listeners.dns_udp,
+            dns_tcp: listeners.dns_tcp,
+            tcp: listeners.tcp,
+        };
+        egress.serve(listeners, self.extras.denials).map(Some)
+    }
+
+    /// Whether it may write to logs.
+    pub(crate) fn logs(&self) -> bool {
+        self.grant.of_kind(Kind::WriteToLogs).next().is_some()
+    }
+
+    /// What its wall refuses.
+    pub(crate) fn denials(&self) -> Denials {
+        self.extras.denials.clone()
+    }
+}
