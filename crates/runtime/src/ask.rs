@@ -40,7 +40,7 @@ pub(crate) fn behind_shim(
         return Ok(None);
     }
     let args: Vec<_> = args.iter().map(Into::into).collect();
-    let done = tool::run(settings, program, &args, Path::new("/"), &[])?;
+    let done = tool::run(settings, program, &args)?;
     let bad = |why: String| RuntimeError::Program {
         path: program.to_owned(),
         why,
@@ -50,7 +50,7 @@ pub(crate) fn behind_shim(
             done.why("asking this script which interpreter it stands for")
         ));
     }
-    let real = PathBuf::from(done.stdout.trim());
+    let real = PathBuf::from(done.said().trim());
     if !real.is_absolute() || !crate::lookup::is_program(&real) || real == program {
         return Err(bad(format!(
             "it names an interpreter that this user may not run: `{}`",

@@ -56,6 +56,14 @@ pub enum RuntimeError {
         /// What would help.
         mend: String,
     },
+    /// A step of preparing a package could not be run.
+    #[error("{what} could not be run: {why}")]
+    Step {
+        /// The step.
+        what: String,
+        /// Why.
+        why: String,
+    },
     /// The cache cannot be trusted or used.
     #[error("the cache `{}` cannot be used: {why}; hint: {mend}", path.display())]
     Cache {

@@ -19,10 +19,13 @@ mod node;
 mod npm;
 mod pypi;
 mod python;
+mod registries;
 mod request;
+mod runner;
 mod settings;
 mod spec;
 mod start;
+mod steps;
 mod store;
 mod tool;
 mod tree;
@@ -34,6 +37,7 @@ use bailiwick_wall::{Closure, Program};
 
 pub use closure::Need;
 pub use error::RuntimeError;
+pub use runner::{MAX_OUTPUT, Outcome, Runner, Step, Unconfined};
 pub use settings::{Progress, Settings};
 pub use store::{Ecosystem, PackageRecord};
 

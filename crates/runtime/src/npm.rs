@@ -1,7 +1,6 @@
 //! Packages of the npm registry: installed without running anything of theirs.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,11 +8,13 @@ use serde::Deserialize;
 
 use crate::error::{RuntimeError, io};
 use crate::lookup;
+use crate::registries::Reach;
 use crate::request::Asked;
 use crate::settings::Settings;
 use crate::spec::NpmSpec;
-use crate::store::{Ecosystem, PackageRecord, Store, Stored};
-use crate::tool;
+use crate::start::text;
+use crate::steps::{self, Work};
+use crate::store::{Ecosystem, Fresh, PackageRecord, Store, Stored};
 
 /// Said on the command line, where they win over every configuration file: nothing but registry
 /// packages, nothing that runs.
@@ -54,8 +55,8 @@ pub(crate) fn prepare(
     let mut words: Vec<String> = asked.with.iter().map(ToString::to_string).collect();
     words.sort();
     words.insert(0, asked.package.to_string());
-    let stored = store.get(&words.join(" "), |folder| {
-        install(asked, &words, folder, &store.downloads()?, settings)
+    let stored = store.get(&words.join(" "), |fresh| {
+        install(asked, &words, fresh, settings)
     })?;
     let script = script(asked, &stored.folder)?;
     Ok((stored, script))
@@ -64,8 +65,7 @@ pub(crate) fn prepare(
 fn install(
     asked: &Asked<NpmSpec>,
     words: &[String],
-    folder: &Path,
-    downloads: &Path,
+    fresh: &Fresh<'_>,
     settings: &Settings,
 ) -> Result<Vec<PackageRecord>, RuntimeError> {
     let npm = lookup::bare("npm".as_ref(), settings).ok_or_else(|| RuntimeError::NotFound {
@@ -78,32 +78,68 @@ fn install(
         "fetching {} with npm, without running its scripts",
         words.join(", ")
     ));
-    let manifest = folder.join("package.json");
-    fs::write(&manifest, "{\"private\":true}\n").map_err(io("write", &manifest))?;
-    let mut args: Vec<OsString> = OPTIONS.iter().map(OsString::from).collect();
-    args.extend([
-        "--cache".into(),
-        downloads.into(),
-        "--prefix".into(),
-        folder.into(),
-        "--".into(),
-    ]);
-    args.extend(words.iter().map(OsString::from));
-    let done = tool::run(settings, &npm, &args, folder, &[])?;
     let bad = |why: String, mend: &str| RuntimeError::Package {
         package: asked.package.to_string(),
         why,
         mend: mend.to_owned(),
     };
+    let manifest = fresh.folder.join("package.json");
+    fs::write(&manifest, "{\"private\":true}\n").map_err(io("write", &manifest))?;
+    let cache = vec![("npm_config_cache", text(fresh.downloads)?)];
+    let work = |what, args, reach| Work {
+        what,
+        tool: &npm,
+        args,
+        reads: configuration(&npm, settings),
+        folder: fresh.top,
+        reach,
+        env: cache.clone(),
+    };
+    let listed = ["config", "list", "--json"].map(str::to_owned).to_vec();
+    let told = steps::run(work("npm config", listed, None), settings)?;
+    if !told.success() {
+        return Err(bad(
+            told.why("npm config"),
+            "check that `npm config list` works",
+        ));
+    }
+    let reach = Reach::of_npm(&told.said(), settings)
+        .map_err(|why| bad(why, "check `npm config get registry`"))?;
+    let mut args: Vec<String> = OPTIONS.iter().map(|option| (*option).to_owned()).collect();
+    args.extend(["--prefix".to_owned(), text(fresh.folder)?, "--".to_owned()]);
+    args.extend(words.iter().cloned());
+    let done = steps::run(work("npm install", args, Some(&reach)), settings)?;
     if !done.success() {
         return Err(bad(
             done.why("npm"),
             "check the package's name and version, and that the registry is reached (`npm ping`)",
         ));
     }
-    let packages = installed(folder, &asked.package.name)
-        .map_err(|why| bad(why, "use another version of the package"))?;
-    Ok(packages)
+    installed(fresh.folder, &asked.package.name)
+        .map_err(|why| bad(why, "use another version of the package"))
+}
+
+/// The files from which npm takes its configuration, as far as they are not named otherwise.
+fn configuration(npm: &Path, settings: &Settings) -> Vec<PathBuf> {
+    let named = |name: &str| {
+        let found = settings.tool_env.iter().find(|(known, _)| {
+            known
+                .to_str()
+                .is_some_and(|known| known.eq_ignore_ascii_case(name))
+        });
+        found.map(|(_, value)| PathBuf::from(value))
+    };
+    let user = named("npm_config_userconfig")
+        .or_else(|| settings.home.as_ref().map(|home| home.join(".npmrc")));
+    let prefix = npm
+        .ancestors()
+        .nth(2)
+        .map(|prefix| prefix.join("etc/npmrc"));
+    let global = named("npm_config_globalconfig").or(prefix);
+    [user, global, Some(PathBuf::from("/etc/npmrc"))]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[derive(Deserialize)]

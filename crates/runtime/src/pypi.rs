@@ -1,7 +1,6 @@
 //! Packages of the Python Package Index: wheels only, so that nothing of theirs runs while they are
 //! installed, each in a virtual environment of its own.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,11 +10,13 @@ use serde::Deserialize;
 use crate::ask;
 use crate::error::{RuntimeError, io};
 use crate::lookup;
+use crate::registries::Reach;
 use crate::request::Asked;
 use crate::settings::Settings;
 use crate::spec::{PypiSpec, normal_name};
-use crate::store::{Ecosystem, PackageRecord, Store, Stored};
-use crate::tool;
+use crate::start::text;
+use crate::steps::{self, Work};
+use crate::store::{Ecosystem, Fresh, PackageRecord, Store, Stored};
 
 const OPTIONS: &[&str] = &[
     "install",
@@ -43,15 +44,8 @@ pub(crate) fn prepare(
     words.insert(0, asked.package.to_string());
     // An environment belongs to the interpreter that made it.
     let name = format!("{} with {}", words.join(" "), python.display());
-    let stored = store.get(&name, |folder| {
-        install(
-            asked,
-            &words,
-            &python,
-            folder,
-            &store.downloads()?,
-            settings,
-        )
+    let stored = store.get(&name, |fresh| {
+        install(asked, &words, &python, fresh, settings)
     })?;
     let script = script(asked, &stored.folder)?;
     let python = stored.folder.join("bin/python");
@@ -72,8 +66,7 @@ fn install(
     asked: &Asked<PypiSpec>,
     words: &[String],
     python: &Path,
-    folder: &Path,
-    downloads: &Path,
+    fresh: &Fresh<'_>,
     settings: &Settings,
 ) -> Result<Vec<PackageRecord>, RuntimeError> {
     (settings.progress)(&format!(
@@ -85,56 +78,51 @@ fn install(
         why,
         mend: mend.to_owned(),
     };
-    let step = |args: Vec<OsString>| {
-        tool::run(
-            settings,
-            python,
-            &args,
-            folder,
-            &[("PIP_CACHE_DIR", downloads)],
-        )
+    let cache = vec![("PIP_CACHE_DIR", text(fresh.downloads)?)];
+    let step = |what: &str, args: &[&str], reach: Option<&Reach>| {
+        let args = ["-I", "-m"]
+            .iter()
+            .chain(args)
+            .map(|word| (*word).to_owned());
+        let work = Work {
+            what,
+            tool: python,
+            args: args.collect(),
+            reads: configuration(python, settings),
+            folder: fresh.top,
+            reach,
+            env: cache.clone(),
+        };
+        steps::run(work, settings)
     };
-    let venv = step(vec![
-        "-I".into(),
-        "-m".into(),
-        "venv".into(),
-        "--without-pip".into(),
-        folder.into(),
-    ])?;
+    let folder = text(fresh.folder)?;
+    let venv = step("python3 -m venv", &["venv", "--without-pip", &folder], None)?;
     if !venv.success() {
         return Err(bad(
             venv.why("python3 -m venv"),
             "install Python's `venv`, such as Debian's `python3-venv`",
         ));
     }
-    let environment = folder.join("bin/python");
-    let configuration = folder.join("pyvenv.cfg");
+    let environment = fresh.folder.join("bin/python");
+    let configuration = fresh.folder.join("pyvenv.cfg");
     let before = fs::read(&configuration).map_err(io("read", &configuration))?;
-    let mut args: Vec<OsString> = vec![
-        "-I".into(),
-        "-m".into(),
-        "pip".into(),
-        "--python".into(),
-        environment.clone().into(),
-    ];
-    args.extend(OPTIONS.iter().map(OsString::from));
+    let told = step("pip config", &["pip", "config", "list"], None)?;
+    if !told.success() {
+        return Err(failed(asked, &told.why("pip config")));
+    }
+    let reach =
+        Reach::of_pip(&told.said(), settings).map_err(|why| bad(why, "check `pip config list`"))?;
+    let inside = text(&environment)?;
+    let mut args = vec!["pip", "--python", &inside];
+    args.extend(OPTIONS);
     // Not in the environment: a wheel may put files there, and would write its own report.
-    let beside = tempfile::Builder::new()
-        .prefix(".report-")
-        .tempdir_in(downloads)
-        .map_err(io("make a folder in", downloads))?;
-    let report = beside.path().join(REPORT);
-    args.extend(["--report".into(), report.clone().into(), "--".into()]);
-    args.extend(words.iter().map(OsString::from));
-    let done = step(args)?;
+    let report = fresh.downloads.join(REPORT);
+    let place = text(&report)?;
+    args.extend(["--report", &place, "--"]);
+    args.extend(words.iter().map(String::as_str));
+    let done = step("pip install", &args, Some(&reach))?;
     if !done.success() {
-        let why = done.why("pip");
-        let mend = if why.contains("No module named pip") {
-            "install pip for this Python, such as Debian's `python3-pip`"
-        } else {
-            "check the package's name and version; it needs wheels for this Python, because nothing of it is built here"
-        };
-        return Err(bad(why, mend));
+        return Err(failed(asked, &done.why("pip")));
     }
     // A wheel may name its scripts and data as it likes, also as what the environment stands on.
     let same = environment.canonicalize().is_ok_and(|real| real == python)
@@ -147,6 +135,41 @@ fn install(
     }
     installed(&report, &asked.package.name)
         .map_err(|why| bad(why, "use another version of the package"))
+}
+
+fn failed(asked: &Asked<PypiSpec>, why: &str) -> RuntimeError {
+    let mend = if why.contains("No module named pip") {
+        "install pip for this Python, such as Debian's `python3-pip`"
+    } else {
+        "check the package's name and version; it needs wheels for this Python, because nothing of it is built here"
+    };
+    RuntimeError::Package {
+        package: asked.package.to_string(),
+        why: why.to_owned(),
+        mend: mend.to_owned(),
+    }
+}
+
+/// The files from which pip takes its configuration (pip's own documentation, "Location").
+fn configuration(python: &Path, settings: &Settings) -> Vec<PathBuf> {
+    let home = settings.home.iter();
+    let user = home.flat_map(|home| {
+        [
+            home.join(".pip/pip.conf"),
+            home.join(".config/pip/pip.conf"),
+        ]
+    });
+    let folder = settings
+        .tool_env
+        .iter()
+        .find(|(name, _)| name == "XDG_CONFIG_HOME")
+        .map(|(_, value)| Path::new(value).join("pip/pip.conf"));
+    let own = python
+        .ancestors()
+        .nth(2)
+        .map(|prefix| prefix.join("pip.conf"));
+    let machine = ["/etc/pip.conf", "/etc/xdg/pip/pip.conf"].map(PathBuf::from);
+    user.chain(folder).chain(own).chain(machine).collect()
 }
 
 /// pip's installation report, version 1.

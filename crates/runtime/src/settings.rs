@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::runner::{Runner, Unconfined};
+
 /// The variables that preparation tools (npm, pip) may see: where the machine's registry is and how
 /// to reach it. Everything else stays out, credentials of other systems above all.
 const TOOL_VARIABLES: &[&str] = &[
@@ -71,6 +73,8 @@ pub struct Settings {
     pub network: bool,
     /// The name of the terminal (`TERM`) where the program has one; programs that draw then get its description.
     pub terminal: Option<String>,
+    /// Runs npm and pip.
+    pub runner: Arc<dyn Runner>,
     /// Told about long work.
     pub progress: Progress,
 }
@@ -101,6 +105,7 @@ impl Settings {
             tool_env: Vec::new(),
             offline: false,
             timeout: Duration::from_secs(300),
+            runner: Arc::new(Unconfined),
             keep: true,
             network: false,
             terminal: None,

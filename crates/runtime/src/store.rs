@@ -58,6 +58,16 @@ pub(crate) struct Record {
     pub(crate) tree: String,
 }
 
+/// Where one preparation works: all of it is gone afterwards but `folder`.
+pub(crate) struct Fresh<'a> {
+    /// The only folder that is written.
+    pub(crate) top: &'a Path,
+    /// In it: what is kept.
+    pub(crate) folder: &'a Path,
+    /// In it: what the registry's client downloads, shared with no other preparation.
+    pub(crate) downloads: &'a Path,
+}
+
 /// A folder for one registry below the cache.
 pub(crate) struct Store<'a> {
     settings: &'a Settings,
@@ -84,19 +94,12 @@ impl<'a> Store<'a> {
         Ok(Self { settings, folder })
     }
 
-    /// A private folder for the registry client's downloads.
-    pub(crate) fn downloads(&self) -> Result<PathBuf, RuntimeError> {
-        let folder = self.folder.join("downloads");
-        private(&folder)?;
-        Ok(folder)
-    }
-
     /// The prepared folder for `asked`, made by `prepare` in a fresh folder when there is none yet.
     /// Others who want the same wait; a preparation that fails or is killed leaves nothing that counts.
     pub(crate) fn get(
         &self,
         asked: &str,
-        prepare: impl FnOnce(&Path) -> Result<Vec<PackageRecord>, RuntimeError>,
+        prepare: impl FnOnce(&Fresh<'_>) -> Result<Vec<PackageRecord>, RuntimeError>,
     ) -> Result<Stored, RuntimeError> {
         let key = key(asked);
         let folder = self.folder.join(&key);
@@ -114,26 +117,33 @@ impl<'a> Store<'a> {
         // Short: installers write this path into first lines, which have little room.
         let prefix = format!(".{}-", key.rsplit('-').next().unwrap_or(&key));
         self.clear(&prefix)?;
-        let fresh = tempfile::Builder::new()
+        let top = tempfile::Builder::new()
             .prefix(&prefix)
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .tempdir_in(&self.folder)
             .map_err(io("make a folder in", &self.folder))?;
-        let packages = prepare(fresh.path())?;
-        let file = fresh.path().join(RECORD);
+        let [made, downloads] = ["p", "d"].map(|name| top.path().join(name));
+        for folder in [&made, &downloads] {
+            DirBuilder::new()
+                .mode(0o755)
+                .create(folder)
+                .map_err(io("make the folder", folder))?;
+        }
+        let packages = prepare(&Fresh {
+            top: top.path(),
+            folder: &made,
+            downloads: &downloads,
+        })?;
+        tree::inspect(&made)?;
+        let file = made.join(RECORD);
         let record = Record {
             asked: asked.to_owned(),
             packages,
-            tree: tree::digest(fresh.path(), &file)?,
+            tree: tree::digest(&made, &file)?,
         };
         let text =
             serde_json::to_vec_pretty(&record).map_err(|error| io("write", &file)(error.into()))?;
         fs::write(&file, text).map_err(io("write", &file))?;
-        let made = fresh.keep();
-        if let Err(error) = fs::rename(&made, &folder) {
-            let _ = fs::remove_dir_all(&made);
-            return Err(io("rename into", &folder)(error));
-        }
+        fs::rename(&made, &folder).map_err(io("rename into", &folder))?;
         Ok(Stored { folder, record })
     }
 
@@ -263,8 +273,8 @@ mod tests {
         (dir, settings)
     }
 
-    fn write(folder: &Path) -> Result<Vec<PackageRecord>, RuntimeError> {
-        fs::write(folder.join("code"), "one").unwrap();
+    fn write(fresh: &Fresh<'_>) -> Result<Vec<PackageRecord>, RuntimeError> {
+        fs::write(fresh.folder.join("code"), "one").unwrap();
         Ok(Vec::new())
     }
 
@@ -324,8 +334,8 @@ mod tests {
     fn a_failed_preparation_leaves_nothing_behind() {
         let (_dir, settings) = settings();
         let store = Store::open(&settings, "npm").unwrap();
-        let fail = |folder: &Path| {
-            write(folder)?;
+        let fail = |fresh: &Fresh<'_>| {
+            write(fresh)?;
             Err(RuntimeError::Empty)
         };
         assert!(store.get("x@1", fail).is_err());
@@ -382,9 +392,9 @@ mod tests {
                 scope.spawn(|| {
                     let store = Store::open(&settings, "npm").unwrap();
                     store
-                        .get("x@1", |folder| {
+                        .get("x@1", |fresh| {
                             count.fetch_add(1, Ordering::SeqCst);
-                            write(folder)
+                            write(fresh)
                         })
                         .unwrap();
                 });

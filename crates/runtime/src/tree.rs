@@ -13,6 +13,8 @@ use crate::look::Look;
 
 /// Bound on the files of one package with all that it depends on.
 const MAX_FILES: usize = 500_000;
+/// Bound on its bytes.
+const MAX_BYTES: u64 = 4 << 30;
 
 /// Every file and link below `root`, sorted; links are listed, not followed.
 pub(crate) fn files(root: &Path) -> Result<Vec<PathBuf>, RuntimeError> {
@@ -54,6 +56,58 @@ pub(crate) fn modules(look: &Look, root: &Path) -> Result<Vec<PathBuf>, RuntimeE
         name.ends_with(".node") || name.ends_with(".so") || name.contains(".so.")
     });
     Ok(all)
+}
+
+/// Refuses a freshly prepared folder that holds what no package needs: devices, sockets and pipes, set-id
+/// files, names that terminals obey, links that lead out of it to anything but an interpreter, and more than
+/// the bounds on files and bytes.
+pub(crate) fn inspect(root: &Path) -> Result<(), RuntimeError> {
+    let real = root.canonicalize().map_err(io("resolve", root))?;
+    let mut bytes: u64 = 0;
+    for path in files(root)? {
+        let bad = |why: &str| RuntimeError::Program {
+            path: path.clone(),
+            why: why.to_owned(),
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.contains(char::is_control) {
+            return Err(bad(
+                "its name holds control characters; hint: do not use this package",
+            ));
+        }
+        let meta = path.symlink_metadata().map_err(io("read", &path))?;
+        bytes = bytes.saturating_add(meta.len());
+        if bytes > MAX_BYTES {
+            return Err(bad(
+                "the package and what it depends on are larger than 4 GiB",
+            ));
+        }
+        if meta.is_symlink() {
+            let inside = path
+                .canonicalize()
+                .is_ok_and(|target| target.starts_with(&real));
+            if !inside && !is_interpreter(&path) {
+                return Err(bad(
+                    "it is a link out of the package; hint: do not use this package",
+                ));
+            }
+        } else if !meta.is_file() {
+            return Err(bad("a package holds only files, folders and links"));
+        } else if meta.permissions().mode() & 0o6000 != 0 {
+            return Err(bad("it is a set-id file; hint: do not use this package"));
+        }
+    }
+    Ok(())
+}
+
+/// A virtual environment's own link to the Python that made it; that it is this one is checked where it is made.
+fn is_interpreter(link: &Path) -> bool {
+    let named = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        crate::python::version_in_name(&name).is_some()
+    };
+    let in_bin = link.parent().is_some_and(|bin| bin.ends_with("bin"));
+    in_bin && named(link) && link.canonicalize().is_ok_and(|real| named(&real))
 }
 
 /// A fingerprint over the names, kinds, execute bits and contents of everything below `root` but

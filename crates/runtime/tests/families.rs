@@ -222,7 +222,12 @@ fn rust_is_compiled_and_linked() {
     let manifest = folder.join("Cargo.toml");
     let cargo = rust("cargo").unwrap();
     let locked = std::process::Command::new(&cargo)
-        .args(["generate-lockfile", "--offline", "--quiet", "--manifest-path"])
+        .args([
+            "generate-lockfile",
+            "--offline",
+            "--quiet",
+            "--manifest-path",
+        ])
         .arg(&manifest)
         .status();
     assert!(locked.unwrap().success());
