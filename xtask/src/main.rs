@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod escape;
 mod run;
 mod setup;
 mod test;
@@ -16,6 +17,7 @@ cargo xtask COMMAND
   fmt            is everything formatted?
   clippy         lints, warnings are errors
   bench [ARGS]   ratios against baselines of the same run (--quick, --json, --list, names)
+  escape [ARGS]  attacks on the wall, bare and inside (--json, --list, classes or names)
   deny           bans, licences and sources of everything that is built (cargo-deny)
 ";
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         "setup" => setup::install().and_then(setup::Missing::judge),
         "test" => test::run(rest),
         "bench" => bench::measure(rest),
+        "escape" => escape::attack(rest),
         "fmt" => check::fmt(),
         "clippy" => check::clippy(rest),
         "deny" => check::deny(),

@@ -11,6 +11,19 @@ const SYSTEM: &[(&str, &[&str], &str)] = &[
     ("git", &["--version"], "git"),
     ("bwrap", &["--version"], "bubblewrap"),
     ("setpriv", &["--version"], "util-linux"),
+    ("dbus-daemon", &["--version"], "dbus-daemon"),
+    ("gnome-keyring-daemon", &["--version"], "gnome-keyring"),
+    ("cc", &["--version"], "gcc"),
+    // The attackers are linked statically.
+    (
+        "/usr/bin/env",
+        &[
+            "sh",
+            "-c",
+            "echo 'int main(){}' | cc -static -x c -o /dev/null -",
+        ],
+        "libc6-dev",
+    ),
     ("/usr/sbin/ip", &["-V"], "iproute2"),
     ("node", &["--version"], "nodejs"),
     ("npm", &["--version"], "npm"),
