@@ -4,7 +4,7 @@ use bailiwick_capability::Grant;
 use bailiwick_wall::{Hold, WallError};
 
 use crate::layout::{Access, Layout, Node};
-use crate::{base, report};
+use crate::{base, cgroup, report};
 
 /// A line for each part of the wall.
 pub(crate) fn explain(
@@ -20,16 +20,21 @@ pub(crate) fn explain(
         "privileges: no capabilities, no_new_privs, no set-id files made or honoured".to_owned(),
         "environment: only what is named; descriptors: only stdin, stdout, stderr".to_owned(),
         format!("private and empty: {}, {}", base::TMP, base::HOME),
-        "limits: rlimits, each per process (no cgroup yet), so neither shared memory nor the whole plugin's is bounded".to_owned(),
     ];
-    if bounds_pids {
-        lines.push("processes: bounded for the whole plugin by pid_max of its pid namespace (to within 300)".to_owned());
-    } else {
-        lines.push(
-            "processes: bounded by RLIMIT_NPROC, which the kernel does not apply to root's own"
-                .to_owned(),
-        );
-    }
+    let (memory, processes) = cgroup::holds();
+    lines.push(match memory {
+        true => "memory: bounded for the whole plugin by a control group, exactly".to_owned(),
+        false => "memory: measured for the whole plugin, ended within a tick (25 to 250 ms); each process by RLIMIT_DATA"
+            .to_owned(),
+    });
+    lines.push(match (processes, bounds_pids) {
+        (true, _) => "processes: bounded for the whole plugin by a control group, exactly".to_owned(),
+        (false, true) => {
+            "processes: bounded by RLIMIT_NPROC, and for root's own by pid_max (to within 300) and within a tick".to_owned()
+        }
+        (false, false) => "processes: bounded by RLIMIT_NPROC, and for root's own within a tick".to_owned(),
+    });
+    lines.push("open files, file size: bounded by rlimits; processor time, bytes written: measured, ended within a tick".to_owned());
     match layout {
         Err(error) => lines.push(format!("cannot be built: {error}")),
         Ok(layout) => lines.extend(layout.nodes.iter().filter_map(|(path, node)| {

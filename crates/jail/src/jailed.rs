@@ -3,12 +3,18 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::sync::Arc;
 
+use bailiwick_wall::{Denials, LimitHit, Limits};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 
+use crate::cgroup::Group;
 use crate::extras::Listeners;
+use crate::meter::{Started, World};
+use crate::supervise::Watcher;
 
 /// A running program behind the wall. Dropping it kills everything inside.
 ///
@@ -24,28 +30,64 @@ pub struct Jailed {
     pub stderr: Option<OwnedFd>,
     /// What listens inside, where there is a network: for the host to serve.
     pub listeners: Option<Listeners>,
+    /// The host's side of its terminal, where it has one: what is written there is typed, what is read there
+    /// was printed.
+    pub terminal: Option<OwnedFd>,
+    /// Where there is a terminal: readable whenever the program was stopped by it, a byte each time.
+    pub stops: Option<OwnedFd>,
     pid: u32,
     pidfd: OwnedFd,
     _life: OwnedFd,
     ended: Option<ExitStatus>,
+    world: Option<Arc<World>>,
+    watcher: Option<Watcher>,
 }
 
 impl Jailed {
-    pub(crate) fn new(pid: u32, pidfd: OwnedFd, life: OwnedFd, host: Option<[OwnedFd; 3]>) -> Self {
-        let (stdin, stdout, stderr) = match host {
-            Some([stdin, stdout, stderr]) => (Some(stdin), Some(stdout), Some(stderr)),
-            None => (None, None, None),
-        };
+    pub(crate) fn new(pid: u32, pidfd: OwnedFd, life: OwnedFd, host: [Option<OwnedFd>; 3]) -> Self {
+        let [stdin, stdout, stderr] = host;
         Self {
             stdin,
             stdout,
             stderr,
             listeners: None,
+            terminal: None,
+            stops: None,
             pid,
             pidfd,
             _life: life,
             ended: None,
+            world: None,
+            watcher: None,
         }
+    }
+
+    /// Has its end wait until what was refused is told.
+    pub(crate) fn watch(&mut self, watcher: Option<Watcher>) {
+        self.watcher = watcher;
+    }
+
+    /// Has it measured, and ended where it goes over its limits.
+    pub(crate) fn measure(
+        &mut self,
+        group: Option<Group>,
+        scratch: Vec<PathBuf>,
+        limits: &Limits,
+        denials: &Denials,
+    ) -> io::Result<()> {
+        let started = Started {
+            init: self.pid,
+            pidfd: self.pidfd.try_clone()?,
+            scratch,
+        };
+        self.world = Some(World::begin(started, group, limits, denials)?);
+        Ok(())
+    }
+
+    /// The limit that it met, if it met one: known once it has ended, and sooner where it is being ended for it.
+    #[must_use]
+    pub fn ended_by(&self) -> Option<LimitHit> {
+        self.world.as_ref()?.hit()
     }
 
     /// Process id of its init, as the host sees it. Only for people: act through the descriptor.
@@ -84,9 +126,28 @@ impl Jailed {
     }
 
     fn reap(&mut self, options: WaitIdOptions) -> io::Result<Option<ExitStatus>> {
-        if self.ended.is_none() {
-            self.ended = waitid(WaitId::PidFd(self.pidfd.as_fd()), options)?
-                .map(|status| exit_status(&status));
+        if self.ended.is_some() {
+            return Ok(self.ended);
+        }
+        let wait = |options| waitid(WaitId::PidFd(self.pidfd.as_fd()), options);
+        if let Some(world) = self
+            .world
+            .as_ref()
+            .filter(|world| world.counts_at_the_end())
+        {
+            if wait(options | WaitIdOptions::NOWAIT)?.is_none() {
+                return Ok(None);
+            }
+            world.count_at_the_end();
+        }
+        self.ended = wait(options)?.map(|status| exit_status(&status));
+        if let (Some(status), Some(world)) = (self.ended, &self.world) {
+            world.end(status);
+        }
+        if self.ended.is_some()
+            && let Some(watcher) = self.watcher.take()
+        {
+            watcher.has_told();
         }
         Ok(self.ended)
     }

@@ -15,6 +15,8 @@
 compile_error!("the native wall is Linux only; do not build this crate elsewhere");
 
 mod base;
+mod bounds;
+mod cgroup;
 mod child;
 mod explain;
 mod extras;
@@ -24,6 +26,7 @@ mod jailed;
 mod landlock;
 mod layout;
 mod machine;
+mod meter;
 mod mounted;
 mod native;
 mod passing;

@@ -12,6 +12,8 @@ use bailiwick_wall::{HeldAtom, Limits, Program, Report, Wall, WallError};
 use rustix::process::{getegid, geteuid};
 
 use crate::base;
+use crate::bounds;
+use crate::cgroup::Group;
 use crate::child::{
     Failure, Make, NODEV, NOEXEC, NOSUID, PathRule, Place, Plan, RDONLY, Step, Strings,
     TerminalPlan, What,
@@ -30,6 +32,7 @@ use crate::{landlock, report, seccomp, sys};
 pub struct Native {
     abi: u32,
     bounds_pids: bool,
+    tells: bool,
 }
 
 impl Wall for Native {
@@ -49,66 +52,7 @@ fn unsupported(lacks: impl Into<String>) -> WallError {
     }
 }
 
-/// Landlock's part is fixed by its ABI; later ABIs add what this wall does not know yet.
-const NEWEST_ABI: u32 = 7;
-
 impl Native {
-    /// Looks at what this machine can, by building a wall around nothing and seeing it stand.
-    ///
-    /// # Errors
-    /// [`WallError::Unsupported`] with what is missing and how to mend it.
-    pub fn probe() -> Result<Self, WallError> {
-        let abi = match sys::landlock_abi() {
-            Ok(abi) if abi >= landlock::MINIMUM_ABI => abi.min(NEWEST_ABI),
-            Ok(abi) => {
-                return Err(unsupported(format!(
-                    "Landlock ABI {abi} is too old; use Linux 6.2 or later"
-                )));
-            }
-            Err(_) => {
-                return Err(unsupported(
-                    "Landlock is off; use Linux 6.2 or later and have `landlock` in the `lsm=` boot parameter",
-                ));
-            }
-        };
-        // Where `/proc/sys` is read-only (containers), the bound on processes is RLIMIT_NPROC alone.
-        for bounds_pids in [kernel_is_at_least(6, 14), false] {
-            let native = Self { abi, bounds_pids };
-            match native.try_empty() {
-                Err(WallError::Build { what, .. })
-                    if bounds_pids && what == Step::PidMax.text() => {}
-                Err(WallError::Build { what, why }) => {
-                    return Err(unsupported(format!("{what}: {why}")));
-                }
-                other => return other.map(|()| native),
-            }
-        }
-        Err(unsupported("the number of processes cannot be bounded"))
-    }
-
-    /// Builds the wall and runs init alone, which ends at once because there is nothing to exec.
-    fn try_empty(&self) -> Result<(), WallError> {
-        let nothing = Program {
-            program: PathBuf::new(),
-            args: Vec::new(),
-            env: Vec::new(),
-            cwd: "/".into(),
-            closure: bailiwick_wall::Closure::default(),
-        };
-        let inner = |id: u32| base::inner_id(id);
-        let empty = base_only(inner(geteuid().as_raw()), inner(getegid().as_raw()))
-            .map_err(|fault| unsupported(fault.0))?;
-        let extras = Extras::default();
-        let pipes = Pipes::new(Stdio::Piped, false, false).map_err(|error| pipes_failed(&error))?;
-        let plan = self.prepare(&nothing, &empty, &Limits::default(), &pipes, &extras)?;
-        match start(&plan, pipes, |failure| describe(failure, &empty)) {
-            // The exec of the empty path must fail, and only that.
-            Err(WallError::Build { what, .. }) if what == PROGRAM_STEP => Ok(()),
-            Err(other) => Err(other),
-            Ok(_) => Err(unsupported("an empty program was started")),
-        }
-    }
-
     /// Starts `program` with exactly `grant` behind the wall.
     ///
     /// The call waits until the program has been exec'ed (a few milliseconds) and may be made from any
@@ -163,18 +107,22 @@ impl Native {
         if stdio.has_own_terminals(extras.terminals) {
             layout.add_terminals().map_err(planning_failed)?;
         }
-        let profile = profile(extras, &layout);
+        let profile = self.profile(extras, &layout)?;
         let watched = profile.watch != Watch::Nothing;
         let mut pipes =
             Pipes::new(stdio, profile.network, watched).map_err(|error| pipes_failed(&error))?;
-        let plan = self.prepare(program, &layout, limits, &pipes, extras)?;
+        let group = bounds::group(limits)?;
+        let plan = self.prepare(program, &layout, limits, group.as_ref(), &pipes, extras)?;
+        let mut watcher = None;
         if let Some(control) = pipes.take_control() {
             let broker = layout.broker(grant).map_err(planning_failed)?;
-            let denials = extras.denials.clone();
-            supervise::start(control, profile, View::default(), broker, denials)
-                .map_err(|error| pipes_failed(&error))?;
+            let view = View::of(&layout, extras.network.as_ref());
+            let watched = supervise::start(control, profile, view, broker, extras.denials.clone());
+            watcher = Some(watched.map_err(|error| pipes_failed(&error))?);
         }
-        start(&plan, pipes, |failure| describe(failure, &layout))
+        let mut jailed = start(&plan, pipes, |failure| describe(failure, &layout))?;
+        jailed.watch(watcher);
+        bounds::measured(jailed, group, &layout, limits, &extras.denials)
     }
 
     fn layout(
@@ -195,6 +143,7 @@ impl Native {
         program: &Program,
         layout: &Layout,
         limits: &Limits,
+        group: Option<&Group>,
         pipes: &Pipes,
         extras: &Extras,
     ) -> Result<Plan, WallError> {
@@ -219,6 +168,7 @@ impl Native {
             })
         });
         Ok(Plan {
+            entrance: group.map(Group::entrance).unwrap_or_default(),
             stdio: numbers.stdio,
             devices: pipes.devices().map_err(|error| pipes_failed(&error))?,
             report: numbers.report,
@@ -242,12 +192,43 @@ impl Native {
             makes: makes(layout)?,
             rules: rules.collect::<Result<_, WallError>>()?,
             ruleset: landlock::attributes(self.abi),
-            limits: resource_limits(limits),
-            filter: filter(profile(extras, layout)).to_vec(),
+            limits: bounds::of_each_process(limits, group),
+            filter: filter(self.profile(extras, layout)?).to_vec(),
             cwd: c_string(program.cwd.as_os_str())?,
             argv: Strings::new(argv),
             envp: Strings::new(envp),
         })
+    }
+
+    /// Which filter a world gets. Where nothing can be watched here, nothing is; but a part of the wall that
+    /// answers calls is never left out.
+    fn profile(&self, extras: &Extras, layout: &Layout) -> Result<Profile, WallError> {
+        // What the broker is to answer must come to it.
+        let needed = match layout.brokered.is_empty() {
+            true => Watch::Nothing,
+            false => Watch::Acts,
+        };
+        if !self.tells && needed != Watch::Nothing {
+            return Err(unsupported(
+                "a writable folder with a forbidden part is held by answering system calls, and something around \
+                 this process watches those already; run it outside of that, or grant folders without holes",
+            ));
+        }
+        Ok(Profile {
+            network: extras.network.is_some(),
+            terminals: layout.terminals,
+            watch: if self.tells {
+                extras.watch.max(needed)
+            } else {
+                Watch::Nothing
+            },
+        })
+    }
+
+    /// Whether what the wall refuses can be told here: nothing around this process may watch system calls already.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.tells
     }
 
     /// Whether a pid namespace of this machine takes a bound on its processes.
@@ -258,12 +239,16 @@ impl Native {
     /// Says in words what wall `program` would get under `grant`, a line each.
     #[must_use]
     pub fn explain(&self, program: &Program, grant: &Grant) -> Vec<String> {
-        crate::explain::explain(
-            self.abi,
-            self.bounds_pids,
-            self.layout(program, grant, &[]),
-            grant,
-        )
+        let layout = self.layout(program, grant, &[]);
+        let mut lines = crate::explain::explain(self.abi, self.bounds_pids, layout, grant);
+        lines.push(
+            match self.tells {
+                true => "what is refused: told to the host, as closely as it is watched",
+                false => "what is refused: NOT told, because something around this process watches system calls already",
+            }
+            .to_owned(),
+        );
+        lines
     }
 }
 
@@ -293,28 +278,6 @@ fn pid_max(processes: u32) -> u32 {
     processes.saturating_add(301).min(4_194_304)
 }
 
-fn kernel_is_at_least(major: u32, minor: u32) -> bool {
-    let uname = rustix::system::uname();
-    let release = uname.release().to_string_lossy().into_owned();
-    let mut parts = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|part| part.parse().unwrap_or(0));
-    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (major, minor)
-}
-
-fn profile(extras: &Extras, layout: &Layout) -> Profile {
-    // What the broker is to answer must come to it.
-    let needed = match layout.brokered.is_empty() {
-        true => Watch::Nothing,
-        false => Watch::Acts,
-    };
-    Profile {
-        network: extras.network.is_some(),
-        terminals: layout.terminals,
-        watch: extras.watch.max(needed),
-    }
-}
-
 fn terminal(pipes: &Pipes, socket: Option<i32>) -> Option<TerminalPlan> {
     let (like, socket) = (pipes.like?, socket?);
     Some(TerminalPlan { socket, like })
@@ -333,24 +296,6 @@ fn filter(profile: Profile) -> &'static [libc::sock_filter] {
         Watch::Everything => everything,
     };
     slot.get_or_init(|| seccomp::compile(profile))
-}
-
-fn resource_limits(limits: &Limits) -> Vec<(u32, u64)> {
-    let mut list = vec![
-        (libc::RLIMIT_DATA, limits.memory_bytes),
-        (libc::RLIMIT_NPROC, limits.processes.into()),
-        (libc::RLIMIT_NOFILE, limits.open_files.into()),
-        (libc::RLIMIT_FSIZE, limits.file_bytes),
-        (libc::RLIMIT_CORE, 0),
-        (libc::RLIMIT_MSGQUEUE, 0),
-        (libc::RLIMIT_RTPRIO, 0),
-    ];
-    list.extend(
-        limits
-            .cpu_seconds
-            .map(|seconds| (libc::RLIMIT_CPU, seconds)),
-    );
-    list
 }
 
 fn makes(layout: &Layout) -> Result<Vec<Make>, WallError> {
@@ -461,5 +406,6 @@ fn describe(failure: Failure, layout: &Layout) -> WallError {
     WallError::Build { what, why }
 }
 
+mod probe;
 #[cfg(test)]
 mod tests;

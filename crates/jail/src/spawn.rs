@@ -18,7 +18,7 @@ use crate::extras::Listeners;
 use crate::inherit;
 use crate::jailed::Jailed;
 use crate::passing;
-use crate::sys;
+use crate::sys::{self, CloneArgs, INTO_CGROUP, clone_into};
 use crate::terminal::Terminal;
 
 /// How a failed exec of the program itself is named, when the wall already stands.
@@ -84,7 +84,7 @@ pub(crate) struct Numbers {
 }
 
 /// Descriptors handed to the child lie at or above this, out of the way of those they become.
-const FIRST: i32 = 10;
+pub(crate) const FIRST: i32 = 10;
 
 impl Pipes {
     pub(crate) fn new(stdio: Stdio, networked: bool, watched: bool) -> io::Result<Self> {
@@ -273,9 +273,43 @@ const FLAGS: i32 = libc::CLONE_VM
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET
     | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWCGROUP
-    | libc::SIGCHLD;
+    | libc::CLONE_NEWUTS;
+
+/// Makes the child, straight in the control group whose folder is given.
+///
+/// # Safety
+/// `shared` must outlive the child or its exec, and it and the stack must be in nobody else's use.
+unsafe fn clone(
+    group: Option<i32>,
+    stack: &Stack,
+    shared: *mut c_void,
+    pidfd: &mut libc::c_int,
+) -> io::Result<i32> {
+    let Some(group) = group else {
+        // SAFETY: as the caller promises.
+        let pid = unsafe {
+            let flags = FLAGS | libc::SIGCHLD;
+            libc::clone(entry, stack.top(), flags, shared, &raw mut *pidfd)
+        };
+        return match pid {
+            ..0 => Err(io::Error::last_os_error()),
+            pid => Ok(pid),
+        };
+    };
+    let args = CloneArgs {
+        flags: FLAGS as u64 | INTO_CGROUP,
+        pidfd: &raw mut *pidfd as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        stack: stack.base as u64,
+        stack_size: STACK as u64,
+        cgroup: group as u64,
+        ..CloneArgs::default()
+    };
+    // SAFETY: as the caller promises; `entry` ends its process.
+    let made = unsafe { clone_into(&args, entry, shared) };
+    made.map(|pid| pid as i32)
+        .map_err(io::Error::from_raw_os_error)
+}
 
 /// Clones, lets the child build the wall, and waits until the program itself has been exec'ed.
 pub(crate) fn start(
@@ -303,14 +337,9 @@ pub(crate) fn start(
     // SAFETY: the child runs `entry` on its own stack; `shared`, the stack and everything in the plan
     // outlive it, because CLONE_VFORK holds this thread until the child has exec'ed or ended. The child
     // allocates nothing, takes no lock, and writes only to its stack and to `shared`'s atomics.
-    let pid = unsafe {
+    let cloned = unsafe {
         let shared = (&raw const shared).cast_mut().cast::<c_void>();
-        libc::clone(entry, stack.top(), FLAGS, shared, &raw mut pidfd)
-    };
-    let cloned = if pid < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(pid)
+        clone(plan.entrance.folder, &stack, shared, &mut pidfd)
     };
     sys::restore_signals(mask);
     let pid = cloned.map_err(io_failure)?;

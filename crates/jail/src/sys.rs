@@ -52,11 +52,13 @@ macro_rules! number_call {
     (@count $h:expr $(, $t:expr)*) => { 1 + number_call!(@count $($t),*) };
 }
 
+mod into;
 mod mounts;
 mod network;
 pub(crate) mod notify;
 mod terminal;
 
+pub(crate) use into::*;
 pub(crate) use mounts::*;
 pub(crate) use network::*;
 pub(crate) use terminal::*;
@@ -162,6 +164,19 @@ pub(crate) fn setsid() -> Result<(), Errno> {
 
 pub(crate) fn umask(mask: u32) {
     let _ = number_call!(libc::SYS_umask, mask);
+}
+
+pub(crate) fn unshare(flags: i32) -> Result<(), Errno> {
+    number_call!(libc::SYS_unshare, flags).map(|_| ())
+}
+
+/// Has `run` called when this process ends in an orderly way; once, however often it is asked.
+pub(crate) fn at_exit(run: extern "C" fn()) {
+    static ASKED: std::sync::Once = std::sync::Once::new();
+    ASKED.call_once(|| {
+        // SAFETY: a function with a static life and no arguments; where it is not called, nothing is lost.
+        let _ = unsafe { libc::atexit(run) };
+    });
 }
 
 /// Gives this thread a working directory and umask of its own (unshare(2)).

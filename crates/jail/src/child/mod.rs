@@ -4,15 +4,19 @@
 mod lock;
 mod network;
 mod root;
+mod terminal;
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
 
+use crate::cgroup::Entrance;
 use crate::sys::{self, Errno, LandlockAttr};
+use crate::terminal::Terminal;
 
 /// Everything that the child needs, made beforehand.
 pub(crate) struct Plan {
+    pub(crate) entrance: Entrance,
     pub(crate) stdio: [RawFd; 3],
     /// Streams to be opened anew, from a device inside.
     pub(crate) devices: [Option<CString>; 3],
@@ -21,6 +25,8 @@ pub(crate) struct Plan {
     /// Takes the notifications' descriptor, then a byte once what follows is the program's own doing.
     pub(crate) control: Option<RawFd>,
     pub(crate) network: Option<NetworkPlan>,
+    /// A terminal of the program's own, in place of standard streams.
+    pub(crate) terminal: Option<TerminalPlan>,
     pub(crate) uid_map: Vec<u8>,
     pub(crate) gid_map: Vec<u8>,
     pub(crate) pid_max: Option<Vec<u8>>,
@@ -33,6 +39,13 @@ pub(crate) struct Plan {
     pub(crate) cwd: CString,
     pub(crate) argv: Strings,
     pub(crate) envp: Strings,
+}
+
+/// A terminal inside, whose other side is the host's.
+pub(crate) struct TerminalPlan {
+    /// Takes the other side; then init tells over it that the program was stopped.
+    pub(crate) socket: RawFd,
+    pub(crate) like: Terminal,
 }
 
 /// The network inside: `lo`, its addresses, and what listens there.
@@ -101,6 +114,9 @@ pub(crate) enum What {
     Proc {
         place: Place,
     },
+    Terminals {
+        place: Place,
+    },
     Bind {
         source: CString,
         identity: (u64, u64),
@@ -148,9 +164,11 @@ macro_rules! steps {
 
 steps! {
     Clone = "making the namespaces",
+    Group = "entering its control group",
     Stdio = "handing over stdin, stdout and stderr",
     Descriptors = "closing inherited descriptors",
     Session = "starting a session of its own",
+    Terminal = "making a terminal of its own",
     IdMap = "mapping user and group",
     PidMax = "bounding the number of processes",
     Propagation = "detaching mounts from the host",
@@ -199,9 +217,11 @@ pub(crate) const NOEXEC: u64 = 8;
 /// Descriptors of init: see `init/init.rs`.
 const REPORT: i32 = 3;
 const LIFE: i32 = 4;
+/// Stays open where there is a terminal.
+const TERMINAL: i32 = 5;
 /// The next two close as init is exec'ed.
-const CONTROL: i32 = 5;
-const LISTENERS: i32 = 6;
+const CONTROL: i32 = 6;
+const LISTENERS: i32 = 7;
 
 /// The bytes that `control` takes, in this order.
 pub(crate) const NOTIFICATIONS: u8 = b'N';
@@ -210,6 +230,7 @@ pub(crate) const ARMED: u8 = b'A';
 /// Builds the wall around this process and becomes its init. Returns only on failure.
 pub(crate) fn run(plan: &Plan) -> Result<Infallible, Failure> {
     sys::default_signals();
+    enter_group(&plan.entrance).at(Step::Group)?;
     hand_over(plan)?;
     sys::setsid().at(Step::Session)?;
     write_file(c"/proc/self/setgroups", b"deny").at(Step::IdMap)?;
@@ -222,6 +243,9 @@ pub(crate) fn run(plan: &Plan) -> Result<Infallible, Failure> {
     root::build(plan)?;
     sys::umask(0o022);
     reopen_devices(plan).at(Step::Stdio)?;
+    if let Some(terminal) = &plan.terminal {
+        terminal::make(&terminal.like).at(Step::Terminal)?;
+    }
     sys::set_hostname(c"bailiwick").at(Step::Root)?;
     if sys::chdir(&plan.cwd).is_err() {
         sys::chdir(c"/").at(Step::Pivot)?;
@@ -261,6 +285,17 @@ fn exec(plan: &Plan) -> Errno {
     }
 }
 
+/// Before all else. Only from inside does a namespace of groups begin at its own.
+fn enter_group(entrance: &Entrance) -> Result<(), Errno> {
+    for file in &entrance.files {
+        sys::write(*file, b"0")?;
+    }
+    sys::unshare(libc::CLONE_NEWCGROUP)?;
+    // Should the machine run out of memory, a plugin goes first. Some containers do not let us say so.
+    let _ = write_file(c"/proc/self/oom_score_adj", b"1000");
+    Ok(())
+}
+
 /// Stdio to 0–2, the two pipes of init to 3 and 4, nothing else. The sources all lie above 9.
 fn hand_over(plan: &Plan) -> Result<(), Failure> {
     for (from, to) in plan.stdio.iter().zip(0..) {
@@ -268,6 +303,10 @@ fn hand_over(plan: &Plan) -> Result<(), Failure> {
     }
     sys::dup3(plan.report, REPORT, 0).at(Step::Stdio)?;
     sys::dup3(plan.life, LIFE, 0).at(Step::Stdio)?;
+    match plan.terminal.as_ref().map(|terminal| terminal.socket) {
+        Some(from) => sys::dup3(from, TERMINAL, 0).at(Step::Stdio)?,
+        None => sys::close(TERMINAL),
+    }
     let others = [
         (plan.control, CONTROL),
         (

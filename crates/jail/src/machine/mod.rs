@@ -4,7 +4,6 @@
 //! end with them. Where the whole native wall stands ([`crate::Native::probe`]), what it is made of is not tried
 //! again.
 
-mod cgroups;
 mod trial;
 
 use std::collections::BTreeSet;
@@ -13,7 +12,7 @@ use std::path::Path;
 use bailiwick_wall::WallError;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use crate::{Native, landlock, sys};
+use crate::{Native, cgroup, landlock, sys};
 
 /// One thing that the machine has or lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -269,12 +268,12 @@ impl Machine {
         };
         let mend = "Linux 6.14 or later, with a writable /proc/sys".to_owned();
         self.add("pid-max", bounded, found, Some(mend));
-        for (name, tried) in cgroups::look() {
+        for (name, tried) in cgroup::facts() {
             let (holds, found) = match tried {
                 Ok(found) => (true, found),
                 Err(found) => (false, found),
             };
-            self.add(name, holds, found, Some(cgroups::MEND.to_owned()));
+            self.add(name, holds, found, Some(cgroup::MEND.to_owned()));
         }
     }
 

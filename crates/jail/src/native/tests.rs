@@ -27,7 +27,14 @@ fn start_spoilt(spoil: impl FnOnce(&mut Plan)) -> Result<Jailed, WallError> {
     let extras = Extras::default();
     let pipes = Pipes::new(Stdio::Piped, false, false).unwrap();
     let mut plan = native
-        .prepare(&program(), &layout, &Limits::default(), &pipes, &extras)
+        .prepare(
+            &program(),
+            &layout,
+            &Limits::default(),
+            None,
+            &pipes,
+            &extras,
+        )
         .unwrap();
     spoil(&mut plan);
     start(&plan, pipes, |failure| describe(failure, &layout))

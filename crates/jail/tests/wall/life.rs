@@ -267,11 +267,11 @@ fn limits_hold() {
         ..Limits::default()
     };
     assert_ne!(
-        code("exec python3 -c 'bytearray(200 << 20)'", &small),
+        code("exec python3 -c 'b\"x\" * (200 << 20)'", &small),
         Some(0)
     );
     assert_eq!(
-        code("exec python3 -c 'bytearray(10 << 20)'", &small),
+        code("exec python3 -c 'b\"x\" * (10 << 20)'", &small),
         Some(0)
     );
     assert_ne!(code("head -c 2000000 /dev/zero > /tmp/f", &small), Some(0));

@@ -11,10 +11,12 @@
 mod attacks;
 mod holes;
 mod life;
+mod limits;
 mod mounts;
 mod network;
 mod probe;
 mod programs;
+mod seen;
 mod streams;
 mod world;
 
