@@ -299,6 +299,15 @@ pub enum Event {
         /// How many more were refused and not written one by one: repeats, and what the rate limit left out.
         dropped: u64,
     },
+    /// A step of preparing a package is about to run: one of the machine's own tools, with a grant of its own.
+    PreparationStart {
+        /// What it is for: `npm install`, `pip install`, …
+        step: String,
+        /// The wall that holds it; `none` where there is none.
+        wall: String,
+        /// The grant that it is held to, an atom each.
+        grant: Vec<String>,
+    },
     /// A package was fetched into the cache, before it is run.
     PackagePrepared {
         /// Where from: `npm`, `pypi`.
@@ -309,6 +318,33 @@ pub enum Event {
         version: String,
         /// Its integrity string or digest.
         integrity: String,
+    },
+    /// A secret is about to be kept, in place of an older one of its name if there is one. The value is nowhere here.
+    SecretStored {
+        /// Its name.
+        secret: String,
+        /// Where it may go, such as `https://api.example.com`.
+        to: Vec<String>,
+        /// Where in a request it may stand, such as `header:authorization`.
+        places: Vec<String>,
+        /// The variable that holds a plugin's placeholder.
+        variable: String,
+        /// Where it is kept: `keyring` or `file`.
+        keeper: String,
+        /// Whether there is an older one.
+        replaced: bool,
+    },
+    /// A secret is about to be removed.
+    SecretRemoved {
+        /// Its name.
+        secret: String,
+    },
+    /// A secret is about to be sent in place of its placeholder.
+    SecretUse {
+        /// Its name.
+        secret: String,
+        /// Where to, such as `https://api.example.com:443`.
+        destination: String,
     },
     /// A tool's description or schema is not the one that was approved.
     ToolChanged {
@@ -376,7 +412,11 @@ impl Event {
             Self::ToolResult { .. } => "tool_result",
             Self::CallRefused { .. } => "call_refused",
             Self::OperationDenied { .. } => "operation_denied",
+            Self::PreparationStart { .. } => "preparation_start",
             Self::PackagePrepared { .. } => "package_prepared",
+            Self::SecretStored { .. } => "secret_stored",
+            Self::SecretRemoved { .. } => "secret_removed",
+            Self::SecretUse { .. } => "secret_use",
             Self::ToolChanged { .. } => "tool_changed",
             Self::Tamper { .. } => "tamper",
             Self::Recovery { .. } => "recovery",

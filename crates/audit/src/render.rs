@@ -178,6 +178,11 @@ fn call_fields(event: &Event) -> Vec<(&'static str, String)> {
             }
             fields
         }
+        Event::PreparationStart { step, wall, grant } => vec![
+            ("step", step.clone()),
+            ("wall", wall.clone()),
+            ("grant", grant.join(", ")),
+        ],
         Event::PackagePrepared {
             registry,
             package,
@@ -189,6 +194,28 @@ fn call_fields(event: &Event) -> Vec<(&'static str, String)> {
                 ("integrity", integrity.clone()),
             ]
         }
+        Event::SecretStored {
+            secret,
+            to,
+            places,
+            keeper,
+            replaced,
+            ..
+        } => vec![
+            ("secret", secret.clone()),
+            ("to", to.join(", ")),
+            ("as", places.join(", ")),
+            ("kept", keeper.clone()),
+            ("replaced", replaced.to_string()),
+        ],
+        Event::SecretRemoved { secret } => vec![("secret", secret.clone())],
+        Event::SecretUse {
+            secret,
+            destination,
+        } => vec![
+            ("secret", secret.clone()),
+            ("destination", destination.clone()),
+        ],
         Event::ToolChanged {
             tool,
             pinned,

@@ -8,6 +8,7 @@
 )]
 
 pub mod bwrap;
+pub mod keyring;
 pub mod netns;
 pub mod real;
 pub mod sdk;
