@@ -5,23 +5,26 @@ use crate::sys::LandlockAttr;
 /// The oldest ABI that the wall is built on: 3 knows truncation.
 pub(crate) const MINIMUM_ABI: u32 = 3;
 
-const EXECUTE: u64 = 1 << 0;
-const WRITE_FILE: u64 = 1 << 1;
-const READ_FILE: u64 = 1 << 2;
-const READ_DIR: u64 = 1 << 3;
-const REMOVE_DIR: u64 = 1 << 4;
-const REMOVE_FILE: u64 = 1 << 5;
-const MAKE_DIR: u64 = 1 << 7;
-const MAKE_REG: u64 = 1 << 8;
-const MAKE_FIFO: u64 = 1 << 10;
-const MAKE_SYM: u64 = 1 << 12;
+pub(crate) const EXECUTE: u64 = 1 << 0;
+pub(crate) const WRITE_FILE: u64 = 1 << 1;
+pub(crate) const READ_FILE: u64 = 1 << 2;
+pub(crate) const READ_DIR: u64 = 1 << 3;
+pub(crate) const REMOVE_DIR: u64 = 1 << 4;
+pub(crate) const REMOVE_FILE: u64 = 1 << 5;
+pub(crate) const MAKE_CHAR: u64 = 1 << 6;
+pub(crate) const MAKE_DIR: u64 = 1 << 7;
+pub(crate) const MAKE_REG: u64 = 1 << 8;
+pub(crate) const MAKE_SOCK: u64 = 1 << 9;
+pub(crate) const MAKE_FIFO: u64 = 1 << 10;
+pub(crate) const MAKE_BLOCK: u64 = 1 << 11;
+pub(crate) const MAKE_SYM: u64 = 1 << 12;
 const REFER: u64 = 1 << 13;
 const TRUNCATE: u64 = 1 << 14;
 const LAST_OF_ABI_3: u64 = TRUNCATE;
 const IOCTL_DEV: u64 = 1 << 15;
 
 /// Rights that make sense on a file; a rule on a file with others is an error.
-const ON_FILES: u64 = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE;
+const ON_FILES: u64 = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV;
 
 /// What a path may be used for, as a set of Landlock rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +52,18 @@ impl Rights {
     /// Read and write, for scratch space.
     pub(crate) const SCRATCH: Self = Self(Self::READ.0 | Self::WRITE.0);
 
+    /// Use terminals. Not every ABI knows the right to their requests: see [`known`].
+    pub(crate) const TERMINAL: Self = Self(READ_FILE | WRITE_FILE | READ_DIR | IOCTL_DEV);
+
     /// The rights as the kernel takes them for a folder, or for a file.
     pub(crate) fn bits(self, directory: bool) -> u64 {
         if directory { self.0 } else { self.0 & ON_FILES }
     }
+}
+
+/// What this ABI handles of a rule's rights: what it does not handle, it does not refuse.
+pub(crate) fn known(abi: u32, access: u64) -> u64 {
+    access & attributes(abi).0.fs
 }
 
 /// Everything that this ABI can refuse is refused where no rule allows it; and the size of the

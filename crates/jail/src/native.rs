@@ -20,12 +20,12 @@ use crate::child::{
 };
 use crate::extras::{Extras, Watch};
 use crate::jailed::Jailed;
-use crate::layout::{Access, Layout, Node, base_only, plan};
+use crate::layout::{Access, Layout, Node, plan};
 use crate::paths::{PathFault, What as Found};
 use crate::seccomp::Profile;
-use crate::spawn::{PROGRAM_STEP, Pipes, Stdio, c_string, relative, start};
+use crate::spawn::{Pipes, Stdio, c_string, relative, start};
 use crate::supervise::{self, View};
-use crate::{landlock, report, seccomp, sys};
+use crate::{landlock, report, seccomp};
 
 /// The native wall on this machine. Make it once with [`Native::probe`], which starts a process; copy it freely.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,9 @@
 mod table;
 
 use libc::{c_long, sock_filter};
-use table::{ALLOWED, JUDGED, LAST_KNOWN, LEGACY, NETWORK, Rule, Test, WATCHED, Watched};
+use table::{
+    ALLOWED, JUDGED, LAST_KNOWN, LEGACY, NETWORK, Rule, TERMINALS, Test, WATCHED, Watched,
+};
 
 use crate::extras::Watch;
 
@@ -22,14 +24,16 @@ const ARCH: u32 = 4;
 const ARGUMENTS: u32 = 16;
 
 #[cfg(target_arch = "x86_64")]
-const THIS_ARCH: u32 = 0xc000_003e;
+pub(crate) const THIS_ARCH: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
-const THIS_ARCH: u32 = 0xc000_00b7;
+pub(crate) const THIS_ARCH: u32 = 0xc000_00b7;
 
 /// Which of the filters: all refuse the same but for sockets, which only a networked wall has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Profile {
     pub(crate) network: bool,
+    /// Whether it has terminals of its own, and none of the host's.
+    pub(crate) terminals: bool,
     pub(crate) watch: Watch,
 }
 
@@ -45,7 +49,7 @@ enum Verdict {
 }
 
 /// x32 numbers begin here.
-const X32: u32 = 0x4000_0000;
+pub(crate) const X32: u32 = 0x4000_0000;
 
 fn verdict(number: u32, profile: Profile) -> Verdict {
     let wanted = c_long::from(number);
@@ -54,7 +58,8 @@ fn verdict(number: u32, profile: Profile) -> Verdict {
         found.map(|(_, rule)| *rule)
     };
     let networked = profile.network.then(|| find(NETWORK)).flatten();
-    let tests: &[Test] = match networked.or_else(|| find(JUDGED)) {
+    let terminals = profile.terminals.then(|| find(TERMINALS)).flatten();
+    let tests: &[Test] = match networked.or(terminals).or_else(|| find(JUDGED)) {
         Some(Rule::When(tests)) => tests,
         Some(Rule::Absent) => return Verdict::Absent(libc::ENOSYS),
         Some(Rule::Refused) => return Verdict::Refuse(libc::ENOSYS),

@@ -5,12 +5,19 @@
 //! One small thread for each world. Should it end, the kernel answers `ENOSYS` to every call that would
 //! have passed by it.
 
+mod address;
+mod attempt;
 mod broker;
+mod inside;
 mod observe;
+mod refused;
+mod view;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use bailiwick_wall::Denials;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -19,9 +26,10 @@ use crate::child::{ARMED, NOTIFICATIONS};
 use crate::passing;
 use crate::seccomp::{Judged, Profile, judge};
 use crate::sys;
-use crate::sys::notify::{self, Notification};
+use crate::sys::notify;
 pub(crate) use broker::{Broker, Reads, Tree};
-pub(crate) use observe::View;
+use observe::Observer;
+pub(crate) use view::View;
 
 /// What the thread needs besides its memory on the heap.
 const STACK: usize = 256 * 1024;
@@ -37,8 +45,11 @@ pub(crate) fn start(
     view: View,
     broker: Broker,
     denials: Denials,
-) -> io::Result<()> {
+) -> io::Result<Watcher> {
+    let watcher = Watcher::default();
+    let ended = Ended(watcher.clone());
     let run = move || {
+        let _ended = ended;
         let Ok(Some((NOTIFICATIONS, descriptors))) = passing::receive(&control, true) else {
             return;
         };
@@ -50,7 +61,7 @@ pub(crate) fn start(
             control: Some(control),
             listener,
             profile,
-            view,
+            observer: Observer::new(view, denials.clone()),
             broker,
             denials,
         };
@@ -66,7 +77,35 @@ pub(crate) fn start(
         .name("wall".to_owned())
         .stack_size(STACK)
         .spawn(run)
-        .map(drop)
+        .map(|_| watcher)
+}
+
+/// How long the end of a world waits for what is still to be told of it. Finding out may hang where the host's own
+/// file systems do.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The thread that watches one world.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Watcher(Arc<(Mutex<bool>, Condvar)>);
+
+impl Watcher {
+    /// Returns once everything is told, after the last process has ended and was reaped.
+    pub(crate) fn has_told(&self) {
+        let (ended, bell) = &*self.0;
+        let ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = bell.wait_timeout_while(ended, LAST_WORDS, |ended| !*ended);
+    }
+}
+
+/// However the thread ends.
+struct Ended(Watcher);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let (ended, bell) = &*self.0.0;
+        *ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        bell.notify_all();
+    }
 }
 
 struct Supervisor {
@@ -74,7 +113,7 @@ struct Supervisor {
     control: Option<OwnedFd>,
     listener: OwnedFd,
     profile: Profile,
-    view: View,
+    observer: Observer,
     broker: Broker,
     denials: Denials,
 }
@@ -113,24 +152,14 @@ impl Supervisor {
         let _ = match judged {
             Judged::Refused(errno) => {
                 if armed {
-                    observe::refused(&call, self.profile, &self.denials);
+                    let valid = || notify::still_waits(self.listener.as_fd(), call.id);
+                    refused::tell(&call, self.profile, &self.denials, valid);
                 }
                 notify::fail(self.listener.as_fd(), call.id, errno)
             }
-            Judged::Watched => self.observe(&call, armed),
+            Judged::Watched if armed => self.observer.watch(self.listener.as_fd(), &call),
+            Judged::Watched => notify::let_go(self.listener.as_fd(), call.id),
         };
-    }
-
-    /// Looks at what is tried, lets the call go on, and then finds out what becomes of it.
-    fn observe(&self, call: &Notification, armed: bool) -> Result<(), i32> {
-        let attempt = if armed { observe::attempt(call) } else { None };
-        // What was read is only a sight of a process that may meanwhile be another.
-        let seen = notify::still_waits(self.listener.as_fd(), call.id);
-        let outcome = notify::let_go(self.listener.as_fd(), call.id);
-        if let Some(attempt) = attempt.filter(|_| seen) {
-            self.view.tell(&attempt, &self.denials);
-        }
-        outcome
     }
 
     /// Whether the program itself runs by now: what comes before is our own building.

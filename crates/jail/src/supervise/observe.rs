@@ -1,34 +1,124 @@
-//! What a watched call tries, and whether the wall refuses it.
+//! Finds out what became of a watched call, after the kernel was let decide on it.
+
+use std::collections::HashMap;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use bailiwick_wall::Denials;
 
-use crate::seccomp::Profile;
-use crate::sys::notify::Notification;
+use super::attempt::{Attempt, Tried, attempt};
+use super::inside::{Found, Inside, interpreter};
+use super::view::{Refusal, View};
+use crate::sys::Errno;
+use crate::sys::notify::{self, Notification};
 
-/// What a program finds inside, as far as refusals are concerned.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct View {}
+/// How many answers are kept, so that a program which tries the same again and again is not looked into each time.
+const MAX_KEPT: usize = 256;
+/// Longer paths are found out anew each time.
+const MAX_KEPT_PATH: usize = 256;
+/// How long an answer is good for: what is there may change.
+const GOOD: Duration = Duration::from_secs(1);
 
-/// One thing that was tried.
+/// Watches one world.
 #[derive(Debug)]
-pub(crate) struct Attempt {}
-
-/// Reads what a call tries, while it waits.
-pub(crate) fn attempt(_call: &Notification) -> Option<Attempt> {
-    None
+pub(super) struct Observer {
+    view: View,
+    denials: Denials,
+    inside: Option<Inside>,
+    kept: HashMap<(PathBuf, Tried), (Instant, Option<Refusal>)>,
 }
 
-impl View {
-    /// Tells it when it is refused.
-    pub(crate) fn tell(&self, _attempt: &Attempt, _denials: &Denials) {}
-}
+impl Observer {
+    pub(super) fn new(view: View, denials: Denials) -> Self {
+        Self {
+            view,
+            denials,
+            inside: None,
+            kept: HashMap::new(),
+        }
+    }
 
-/// Tells a call that the filter refuses.
-pub(crate) fn refused(call: &Notification, _profile: Profile, denials: &Denials) {
-    let target = format!("system call {}", call.number);
-    denials.add(
-        "system_call",
-        &target,
-        "no program inside the wall may make it",
-    );
+    /// Looks at what is tried, lets the call go on, and then finds out what becomes of it.
+    pub(super) fn watch(
+        &mut self,
+        listener: BorrowedFd<'_>,
+        call: &Notification,
+    ) -> Result<(), Errno> {
+        let attempt = attempt(call);
+        let is_new = self.inside.is_none();
+        if is_new {
+            self.inside = Inside::of(call.pid).ok();
+        }
+        // What hangs on the process itself must be found out before that may end.
+        let (before, after) = match attempt {
+            Some(attempt) if attempt.is_its_own() => (self.refusals(attempt), None),
+            other => (Vec::new(), other),
+        };
+        // While it still waits, its number is its own: memory, folders and root were those of this world.
+        let seen = notify::still_waits(listener, call.id);
+        let outcome = notify::let_go(listener, call.id);
+        match (seen, is_new) {
+            (true, _) => {
+                let after = after.map(|attempt| self.refusals(attempt));
+                for (operation, target, why) in
+                    before.into_iter().chain(after.into_iter().flatten())
+                {
+                    self.denials.add(operation, &target.to_string_lossy(), why);
+                }
+            }
+            (false, true) => self.inside = None,
+            (false, false) => {}
+        }
+        outcome
+    }
+
+    fn refusals(&mut self, attempt: Attempt) -> Vec<Refusal> {
+        match attempt {
+            Attempt::Reach(address) => {
+                let why = self.view.unreachable(&address);
+                why.map(|why| ("network_access", address.to_string().into(), why))
+                    .into_iter()
+                    .collect()
+            }
+            Attempt::Paths { paths, own } => paths
+                .into_iter()
+                .filter_map(|(path, tried)| self.refusal(path, tried, own))
+                .collect(),
+        }
+    }
+
+    fn refusal(&mut self, path: PathBuf, tried: Tried, own: Option<u32>) -> Option<Refusal> {
+        if own.is_some() || path.as_os_str().len() > MAX_KEPT_PATH {
+            return self.found_out(&path, tried, own);
+        }
+        let now = Instant::now();
+        let key = (path, tried);
+        if let Some((since, known)) = self.kept.get(&key)
+            && now.saturating_duration_since(*since) < GOOD
+        {
+            return known.clone();
+        }
+        let refusal = self.found_out(&key.0, tried, own);
+        if self.kept.len() >= MAX_KEPT {
+            self.kept.clear();
+        }
+        self.kept.insert(key, (now, refusal.clone()));
+        refusal
+    }
+
+    fn found_out(&self, path: &Path, tried: Tried, own: Option<u32>) -> Option<Refusal> {
+        let inside = self.inside.as_ref()?;
+        let found = inside.find(path, tried.follows(), own);
+        let refusal = self.view.judge(tried, &found);
+        match (&found, tried, refusal) {
+            // The kernel runs a script's interpreter in its place.
+            (Found::There { place, .. }, Tried::Run, None) => {
+                let interpreter = interpreter(place).filter(|path| path.is_absolute())?;
+                self.view
+                    .judge(Tried::Run, &inside.find(&interpreter, true, own))
+            }
+            (_, _, refusal) => refusal,
+        }
+    }
 }

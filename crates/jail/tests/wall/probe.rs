@@ -78,6 +78,9 @@ fn run(name: &str, a: &[&str]) -> Result<()> {
             .join()
             .map_err(|_| Error::other("panicked")),
         "alone" => alone(),
+        "shifting" => shifting(a[0], a[1]),
+        "odd-paths" => odd_paths(),
+        "pipe-open" => pipe_open(a[0]),
         other => raw(other, a),
     }
 }
@@ -272,6 +275,86 @@ fn create_set_id(path: &str) -> Result<()> {
 fn descriptor(number: i32) -> Result<()> {
     let mut byte = [0u8];
     sys!(libc::SYS_pread64, number, byte.as_mut_ptr(), 1usize, 0i64).map(drop)
+}
+
+/// Opens by a path that another thread changes all the while, and ends in the middle of it.
+fn shifting(one: &str, other: &str) -> Result<()> {
+    let paths = [one, other].map(|path| std::ffi::CString::new(path).unwrap());
+    let longest = one.len().max(other.len()) + 1;
+    let shared: &'static [std::sync::atomic::AtomicU8] = Vec::leak(
+        (0..longest)
+            .map(|_| std::sync::atomic::AtomicU8::new(0))
+            .collect(),
+    );
+    let put = move |path: &std::ffi::CStr| {
+        for (slot, byte) in shared.iter().zip(path.to_bytes_with_nul()) {
+            slot.store(*byte, std::sync::atomic::Ordering::Relaxed);
+        }
+    };
+    put(&paths[0]);
+    std::thread::spawn(move || {
+        loop {
+            paths.iter().for_each(|path| put(path));
+        }
+    });
+    for _ in 0..4 {
+        std::thread::spawn(move || {
+            loop {
+                let (flags, mode) = (libc::O_RDONLY, 0);
+                let file = sys!(
+                    libc::SYS_openat,
+                    libc::AT_FDCWD,
+                    shared.as_ptr(),
+                    flags,
+                    mode
+                );
+                if let Ok(file) = file {
+                    let _ = sys!(libc::SYS_close, file);
+                }
+            }
+        });
+    }
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    Ok(())
+}
+
+/// Paths that are too long, endless, nowhere in memory, or empty.
+fn odd_paths() -> Result<()> {
+    let long = vec![b'a'; 5000];
+    let loops = b"/proc/self/cwd/proc/self/cwd/proc/self/fd/0/x\0";
+    let dots = [b"/..".repeat(1300), vec![0]].concat();
+    for address in [
+        long.as_ptr() as usize,
+        loops.as_ptr() as usize,
+        dots.as_ptr() as usize,
+        c"".as_ptr() as usize,
+        0,
+        1,
+        usize::MAX - 8,
+    ] {
+        for folder in [libc::AT_FDCWD, -1, 0, 7777] {
+            let flags = libc::O_RDONLY | libc::O_PATH;
+            let _ = sys!(libc::SYS_openat, folder, address, flags, 0);
+            let _ = sys!(libc::SYS_unlinkat, folder, address, 0);
+        }
+    }
+    Ok(())
+}
+
+/// A pipe that nobody reads: opening it waits, and only the one who opens it.
+fn pipe_open(path: &str) -> Result<()> {
+    let name = std::ffi::CString::new(path).unwrap();
+    sys!(
+        libc::SYS_mknodat,
+        libc::AT_FDCWD,
+        name.as_ptr(),
+        libc::S_IFIFO | 0o600,
+        0
+    )?;
+    let waiting = path.to_owned();
+    std::thread::spawn(move || fs::File::open(waiting));
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    fs::read("/proc/self/status").map(drop)
 }
 
 fn vm_read(pid: i32, address: usize) -> Result<i64> {

@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus};
 
 use bailiwick_capability::{Grant, Granted};
 use bailiwick_jail::{Extras, HOME, Native, Stdio, Watch};
-use bailiwick_wall::{Closure, Limits, Program, WallError};
+use bailiwick_wall::{Closure, Denied, Limits, Program, WallError};
 
 /// What a blocked probe exits with.
 pub(crate) const BLOCKED: i32 = 42;
@@ -99,6 +99,22 @@ impl World {
             ..Extras::default()
         };
         run_with(&program, grant, &Limits::default(), &extras).unwrap()
+    }
+
+    /// What is told while a probe runs inside; by the time it has ended, all of it.
+    pub(crate) fn denied(&self, attack: &str, grant: &Grant, watch: Watch) -> Vec<Denied> {
+        let (args, env) = Self::probe_command(attack);
+        let program = Program {
+            args,
+            env,
+            ..program(&self.probe())
+        };
+        let extras = Extras {
+            watch,
+            ..Extras::default()
+        };
+        run_with(&program, grant, &Limits::default(), &extras).unwrap();
+        extras.denials.take()
     }
 
     /// Succeeds bare, fails inside.

@@ -73,18 +73,19 @@ pub(crate) enum Call {
 const PATH_MAX: usize = 4096;
 const PAGE: u64 = 4096;
 
-/// A string of the caller's, read page by page so that what follows it need not be there.
-pub(super) fn read_path(thread: u32, address: u64) -> Option<PathBuf> {
+/// A string of the caller's of less than `most` bytes, read page by page so that what follows it need
+/// not be there.
+pub(in crate::supervise) fn read_string(thread: u32, address: u64, most: usize) -> Option<Vec<u8>> {
     let mut text = Vec::new();
-    while text.len() < PATH_MAX {
+    while text.len() < most {
         let at = address.checked_add(text.len() as u64)?;
         let room = usize::try_from(PAGE - at % PAGE).ok()?;
-        let mut page = vec![0u8; room.min(PATH_MAX - text.len())];
+        let mut page = vec![0u8; room.min(most - text.len())];
         let got = read_memory(thread, at, &mut page).ok()?;
         let part = page.get(..got)?;
         if let Some(end) = part.iter().position(|byte| *byte == 0) {
             text.extend_from_slice(part.get(..end)?);
-            return Some(PathBuf::from(OsString::from_vec(text)));
+            return Some(text);
         }
         if got == 0 {
             return None;
@@ -92,6 +93,10 @@ pub(super) fn read_path(thread: u32, address: u64) -> Option<PathBuf> {
         text.extend_from_slice(part);
     }
     None
+}
+
+fn read_path(thread: u32, address: u64) -> Option<PathBuf> {
+    read_string(thread, address, PATH_MAX).map(|text| PathBuf::from(OsString::from_vec(text)))
 }
 
 fn read_times(thread: u32, address: u64) -> Option<Option<[Time; 2]>> {
