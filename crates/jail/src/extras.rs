@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bailiwick_wall::{Denials, WallError};
 
 use crate::child::NetworkPlan;
+use crate::supervise::Programs;
 use crate::sys::MAX_PASSED;
 
 /// Where DNS is answered inside a networked wall.
@@ -28,6 +30,12 @@ pub struct Extras {
     pub network: Option<Network>,
     /// Files shown besides, readable, in place of the host's own: path inside and content.
     pub files: Vec<(PathBuf, Vec<u8>)>,
+    /// Whether it may make terminals of its own, as `script`, `tmux` and tests of command lines do.
+    pub terminals: bool,
+    /// Runs programs of which only some arguments are granted; without it such atoms are refused.
+    pub programs: Option<Arc<dyn Programs>>,
+    /// What the program's standard streams are, where they are inherited: the host's own unless given.
+    pub streams: Option<Arc<[OwnedFd; 3]>>,
     /// Where the wall tells what it refused.
     pub denials: Denials,
     /// What is watched so that it can be told.

@@ -5,6 +5,9 @@ use std::ffi::CStr;
 use super::{At, Failure, Make, NODEV, NOEXEC, NOSUID, Place, Plan, RDONLY, Step, What};
 use crate::sys::{self, Errno};
 
+/// The machine has a bound for all of them together.
+const MOST_TERMINALS: &CStr = c"64";
+
 pub(super) fn build(plan: &Plan) -> Result<(), Failure> {
     sys::mount_setattr(libc::AT_FDCWD, c"/", true, 0, libc::MS_PRIVATE).at(Step::Propagation)?;
     let root = tmpfs(c"4m", c"0755", NOSUID | NODEV).at(Step::Root)?;
@@ -42,7 +45,7 @@ fn make_one(root: i32, make: &Make, scratch_size: &CStr) -> Result<(), Failure> 
         },
         What::Link(target) => sys::symlinkat(target, root, &make.at).at(step),
         What::File { content, mode } => file(root, &make.at, content, *mode).at(step),
-        What::Over { content } => over(root, make, content).at(step),
+        What::Over { content, run } => over(root, make, content, *run).at(step),
         What::Scratch { place } => {
             let mount = tmpfs(scratch_size, c"0700", NOSUID | NODEV | NOEXEC).at(step)?;
             attach(root, make, *place, mount).at(step)
@@ -53,6 +56,10 @@ fn make_one(root: i32, make: &Make, scratch_size: &CStr) -> Result<(), Failure> 
             Err(libc::EPERM) => put_place(root, &make.at, *place).at(step),
             Err(errno) => Err(errno).at(step),
         },
+        What::Terminals { place } => {
+            let mount = terminals().at(step)?;
+            attach(root, make, *place, mount).at(step)
+        }
         What::Bind {
             source,
             identity,
@@ -80,13 +87,14 @@ fn file(root: i32, at: &CStr, content: &[u8], mode: u32) -> Result<(), Errno> {
 }
 
 /// Its file has no name left once it is mounted.
-fn over(root: i32, make: &Make, content: &[u8]) -> Result<(), Errno> {
+fn over(root: i32, make: &Make, content: &[u8], run: bool) -> Result<(), Errno> {
     let name = c".over";
-    file(root, name, content, 0o444)?;
+    file(root, name, content, 0o555)?;
     let location = sys::open_location(root, name, libc::RESOLVE_BENEATH)?;
     let mount = sys::clone_tree(location)?;
     sys::close(location);
-    sys::mount_setattr(mount, c"", false, RDONLY | NOSUID | NODEV | NOEXEC, 0)?;
+    let noexec = if run { 0 } else { NOEXEC };
+    sys::mount_setattr(mount, c"", false, RDONLY | NOSUID | NODEV | noexec, 0)?;
     sys::unlinkat(root, name)?;
     attach(root, make, Place::Exists, mount)
 }
@@ -97,6 +105,18 @@ fn proc() -> Result<i32, Errno> {
     sys::fsconfig_string(context, c"subset", c"pid")?;
     sys::fsconfig_create(context)?;
     let mount = sys::fsmount(context, RDONLY | NOSUID | NODEV | NOEXEC)?;
+    sys::close(context);
+    Ok(mount)
+}
+
+/// Terminals of this world alone, none of them the host's.
+fn terminals() -> Result<i32, Errno> {
+    let context = sys::fsopen(c"devpts")?;
+    sys::fsconfig_string(context, c"ptmxmode", c"0666")?;
+    sys::fsconfig_string(context, c"mode", c"0620")?;
+    sys::fsconfig_string(context, c"max", MOST_TERMINALS)?;
+    sys::fsconfig_create(context)?;
+    let mount = sys::fsmount(context, NOSUID | NOEXEC)?;
     sys::close(context);
     Ok(mount)
 }

@@ -9,7 +9,9 @@ use table::{
     ALLOWED, JUDGED, LAST_KNOWN, LEGACY, NETWORK, Rule, TERMINALS, Test, WATCHED, Watched,
 };
 
+use crate::cgroup;
 use crate::extras::Watch;
+use crate::supervise::ASK;
 
 const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
 const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
@@ -52,11 +54,18 @@ enum Verdict {
 pub(crate) const X32: u32 = 0x4000_0000;
 
 fn verdict(number: u32, profile: Profile) -> Verdict {
+    if number == ASK && profile.watch != Watch::Nothing {
+        return Verdict::Pass(&[], Watched::Always);
+    }
     let wanted = c_long::from(number);
     let find = |table: &[(c_long, Rule)]| {
         let found = table.iter().find(|(number, _)| *number == wanted);
         found.map(|(_, rule)| *rule)
     };
+    // A memory file on its way between processes is nobody's memory: only a control group counts it.
+    if wanted == libc::SYS_memfd_create && !cgroup::holds_memory() {
+        return Verdict::Refuse(libc::ENOSYS);
+    }
     let networked = profile.network.then(|| find(NETWORK)).flatten();
     let terminals = profile.terminals.then(|| find(TERMINALS)).flatten();
     let tests: &[Test] = match networked.or(terminals).or_else(|| find(JUDGED)) {
@@ -80,7 +89,7 @@ fn verdict(number: u32, profile: Profile) -> Verdict {
 /// Runs of equal verdicts, by first number, covering every number.
 fn runs(profile: Profile) -> Vec<(u32, Verdict)> {
     let mut runs: Vec<(u32, Verdict)> = Vec::new();
-    for number in (0..=LAST_KNOWN + 1).chain([X32]) {
+    for number in (0..=LAST_KNOWN + 1).chain([ASK, ASK + 1, X32]) {
         let verdict = verdict(number, profile);
         if runs.last().is_none_or(|(_, last)| *last != verdict) {
             runs.push((number, verdict));

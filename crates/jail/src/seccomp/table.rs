@@ -104,6 +104,44 @@ const IOCTLS: &[u32] = &[
     c::FIONCLEX as u32,
 ];
 
+/// The same, where every terminal inside is the program's own: it may make and control them. Still not
+/// `TIOCSTI` and `TIOCLINUX`.
+const OWN_TERMINALS: &[u32] = &[
+    c::TCGETS as u32,
+    c::TCSETS as u32,
+    c::TCSETSW as u32,
+    c::TCSETSF as u32,
+    0x802c_542a, // TCGETS2
+    0x402c_542b, // TCSETS2
+    0x402c_542c, // TCSETSW2
+    0x402c_542d, // TCSETSF2
+    c::TCSBRK as u32,
+    c::TCSBRKP as u32,
+    c::TCXONC as u32,
+    c::TCFLSH as u32,
+    c::TIOCGWINSZ as u32,
+    c::TIOCSWINSZ as u32,
+    c::TIOCGPGRP as u32,
+    c::TIOCSPGRP as u32,
+    c::TIOCGSID as u32,
+    c::TIOCSCTTY as u32,
+    c::TIOCNOTTY as u32,
+    c::TIOCOUTQ as u32,
+    c::TIOCPKT as u32,
+    c::TIOCSPTLCK as u32,
+    0x8004_5430, // TIOCGPTN
+    0x8004_5439, // TIOCGPTLCK
+    c::TIOCGPTPEER as u32,
+    c::FIONREAD as u32,
+    c::FIONBIO as u32,
+    c::FIOCLEX as u32,
+    c::FIONCLEX as u32,
+];
+
+/// What differs where the program has terminals of its own.
+pub(crate) const TERMINALS: &[(c::c_long, Rule)] =
+    &[(c::SYS_ioctl, Rule::When(&[one_of(1, OWN_TERMINALS)]))];
+
 /// Not `F_SETLEASE`: with no more than a granted file to read, it holds up whoever wants to write it;
 /// not `F_NOTIFY`, which is its older kin.
 const FCNTLS: &[u32] = &[

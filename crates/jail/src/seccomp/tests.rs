@@ -30,6 +30,7 @@ fn run(program: &[sock_filter], arch: u32, number: u32, arguments: [u64; 6]) -> 
 
 const ALONE: Profile = Profile {
     network: false,
+    terminals: false,
     watch: Watch::Nothing,
 };
 
@@ -209,7 +210,11 @@ fn the_program_stays_small() {
 
 fn profiles() -> impl Strategy<Value = Profile> {
     let watch = prop::sample::select(vec![Watch::Nothing, Watch::Acts, Watch::Everything]);
-    (any::<bool>(), watch).prop_map(|(network, watch)| Profile { network, watch })
+    (any::<bool>(), any::<bool>(), watch).prop_map(|(network, terminals, watch)| Profile {
+        network,
+        terminals,
+        watch,
+    })
 }
 
 const ASK: u32 = libc::SECCOMP_RET_USER_NOTIF;
@@ -237,9 +242,42 @@ proptest! {
 }
 
 #[test]
+fn nothing_is_ever_typed_into_a_terminal_and_only_own_ones_are_made() {
+    let on = |terminals: bool, request: u64| {
+        let profile = Profile { terminals, ..ALONE };
+        let number = u32::try_from(libc::SYS_ioctl).unwrap();
+        run(
+            &compile(profile),
+            THIS_ARCH,
+            number,
+            [0, request, 0, 0, 0, 0],
+        )
+    };
+    for typing in [
+        libc::TIOCSTI,
+        libc::TIOCLINUX,
+        libc::TIOCCONS,
+        libc::TIOCSETD,
+    ] {
+        assert_ne!(on(true, typing), ALLOW);
+        assert_ne!(on(false, typing), ALLOW);
+    }
+    for making in [
+        libc::TIOCSCTTY,
+        libc::TIOCGPTPEER,
+        libc::TIOCSPTLCK,
+        libc::TIOCSWINSZ,
+    ] {
+        assert_eq!(on(true, making), ALLOW);
+        assert_ne!(on(false, making), ALLOW);
+    }
+}
+
+#[test]
 fn l10_a_networked_wall_has_ip_sockets_and_no_others() {
     let profile = Profile {
         network: true,
+        terminals: false,
         watch: Watch::Nothing,
     };
     let socket = |family: i32, kind: i32, protocol: i32| {
