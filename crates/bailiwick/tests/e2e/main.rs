@@ -18,6 +18,8 @@ mod ordinary;
 mod packages;
 mod real;
 mod refused;
+mod secret;
+mod seen;
 mod state;
 mod support;
 mod wire;

@@ -38,7 +38,7 @@ impl Reachable {
     }
 }
 
-fn as_ordinary(test: &str) -> bool {
+pub(crate) fn as_ordinary(test: &str) -> bool {
     if !user::is_root() {
         return true;
     }

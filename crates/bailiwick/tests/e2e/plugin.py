@@ -79,6 +79,27 @@ def daemon(number):
     result(number, "a child lives on")
 
 
+def tries():
+    """What no grant allows: each is refused, and the plugin goes on."""
+    import ctypes
+    import socket
+
+    def attempt(what):
+        try:
+            what()
+        except OSError:
+            pass
+
+    attempt(lambda: open("/etc/shadow"))
+    attempt(lambda: open("/usr/planted", "w"))
+    attempt(lambda: socket.create_connection(("127.0.0.1", 9), 1))
+    if os.fork() == 0:
+        attempt(lambda: os.execv("/bin/sh", ["sh", "-c", "true"]))
+        os._exit(0)
+    os.wait()
+    ctypes.CDLL(None).ptrace(0, 0, 0, 0)
+
+
 def act(number, how):
     if how == "crash":
         print("last words", file=sys.stderr, flush=True)
@@ -117,6 +138,9 @@ def act(number, how):
         send({"jsonrpc": "2.0", "id": number, "error": {"code": -32000, "message": "its own error"}})
     elif how == "daemon":
         daemon(number)
+    elif how == "tries":
+        tries()
+        result(number, "tried")
     elif how == "deaf":
         result(number, "reads no more")
         time.sleep(3600)
@@ -164,6 +188,12 @@ def main():
     if HOW == "stays":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if HOW == "restless":
+        import threading
+
+        threading.Timer(0.5, tries).start()
+    if HOW == "lost":
+        open("/etc/shadow")
     if HOW == "talks":
         write("Welcome to the plugin!\nListening on stdin\n")
     for line in sys.stdin:

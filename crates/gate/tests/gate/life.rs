@@ -180,3 +180,48 @@ async fn a_component_that_fails_is_an_error_of_its_call_only() {
     let words = call(&session, "notebook__word-count", json!({"text": "a b c"})).await;
     assert_eq!(words.structured_content, Some(json!({"result": 3})));
 }
+
+/// Target and count of each denial in the log.
+fn denied(house: &House) -> Vec<(String, u64)> {
+    let pair = |event: Event| match event {
+        Event::OperationDenied {
+            target, dropped, ..
+        } => (target, dropped),
+        other => panic!("{other:?}"),
+    };
+    let events = house.events("operation_denied");
+    events.into_iter().map(pair).collect()
+}
+
+#[tokio::test]
+async fn what_the_wall_refuses_is_recorded_also_while_nobody_calls() {
+    let (builder, strings) = puppet(&["t"]);
+    let house = House::with("", Some(builder));
+    let session = house.open(vec![native("p", "")]).await;
+    strings.refuse("/between", 3);
+    session.tell_denied().await.unwrap();
+    strings.refuse("/in a call", 1);
+    call(&session, "p__t", json!({})).await;
+    strings.refuse("/at the end", 1);
+    session.close("over").await.unwrap();
+    let wanted = [("/between", 2), ("/in a call", 0), ("/at the end", 0)];
+    assert_eq!(
+        denied(&house),
+        wanted.map(|(target, dropped)| (target.to_owned(), dropped))
+    );
+}
+
+#[tokio::test]
+async fn a_flood_of_refusals_does_not_flood_the_log() {
+    let (builder, strings) = puppet(&["t"]);
+    let house = House::with("", Some(builder));
+    let session = house.open(vec![native("p", "")]).await;
+    for round in 0..10 {
+        (0..200).for_each(|number| strings.refuse(&format!("/{round}/{number}"), 1));
+        session.tell_denied().await.unwrap();
+    }
+    let written = denied(&house);
+    assert!(written.len() < 150, "{} entries", written.len());
+    let told: u64 = written.iter().map(|(_, dropped)| dropped + 1).sum();
+    assert_eq!(told, 2000, "and none is lost");
+}

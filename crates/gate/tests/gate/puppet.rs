@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bailiwick_gate::discover::source;
+use bailiwick_gate::record::Record;
 use bailiwick_gate::world::{Builder, CallError, Instance, Launch, Preparation, Progress, Source};
 use bailiwick_manifest::Manifest;
 use bailiwick_mcp::{CallToolResult, Tool};
@@ -30,11 +31,23 @@ pub(crate) struct Strings {
     pub(crate) acts: Mutex<VecDeque<Act>>,
     /// Starts, stops and calls, in order.
     pub(crate) seen: Mutex<Vec<String>>,
+    /// What its wall refused and nobody has asked for yet.
+    pub(crate) denied: Mutex<Vec<Denied>>,
 }
 
 impl Strings {
     pub(crate) fn pull(&self, act: Act) {
         self.acts.lock().unwrap().push_back(act);
+    }
+
+    /// Its wall refuses reading a file so many times.
+    pub(crate) fn refuse(&self, target: &str, times: u64) {
+        self.denied.lock().unwrap().push(Denied {
+            operation: "read_files".to_owned(),
+            target: target.to_owned(),
+            reason: "not granted".to_owned(),
+            times,
+        });
     }
 
     pub(crate) fn seen(&self) -> Vec<String> {
@@ -88,7 +101,7 @@ impl Builder for Puppeteer {
         &self.wall
     }
 
-    async fn prepare(&self, _: &Source, _: Progress) -> Result<Preparation, WallError> {
+    async fn prepare(&self, _: &Source, _: Progress, _: Record) -> Result<Preparation, WallError> {
         Ok(Preparation::default())
     }
 
@@ -140,7 +153,7 @@ impl Instance for Puppet {
     }
 
     fn denied(&self) -> Vec<Denied> {
-        Vec::new()
+        self.strings.denied.lock().unwrap().split_off(0)
     }
 
     fn ended(&self) -> Option<String> {

@@ -12,6 +12,9 @@ use std::process::{Command, Stdio};
 
 use crate::world::BLOCKED;
 
+/// What was hidden was read.
+const BREACH: i32 = 99;
+
 fn check(result: i64) -> Result<i64> {
     if result < 0 {
         Err(Error::last_os_error())
@@ -308,8 +311,13 @@ fn shifting(one: &str, other: &str) -> Result<()> {
                     flags,
                     mode
                 );
-                if let Ok(file) = file {
-                    let _ = sys!(libc::SYS_close, file);
+                let Ok(file) = file else { continue };
+                // SAFETY: the descriptor was just made and has no other owner.
+                let mut file = unsafe { fs::File::from_raw_fd(file as i32) };
+                let mut text = String::new();
+                let _ = file.read_to_string(&mut text);
+                if text == "canary" {
+                    std::process::exit(BREACH);
                 }
             }
         });
