@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod fuzz;
 mod escape;
 mod run;
 mod setup;
@@ -18,6 +19,7 @@ cargo xtask COMMAND
   clippy         lints, warnings are errors
   bench [ARGS]   ratios against baselines of the same run (--quick, --json, --list, names)
   escape [ARGS]  attacks on the wall, bare and inside (--json, --list, classes or names)
+  fuzz TARGET [ARGS]  run a target of fuzz/; ARGS go to libFuzzer (-max_total_time=300)
   deny           bans, licences and sources of everything that is built (cargo-deny)
 ";
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "bench" => bench::measure(rest),
         "escape" => escape::attack(rest),
+        "fuzz" => fuzz::fuzz(rest),
         "fmt" => check::fmt(),
         "clippy" => check::clippy(rest),
         "deny" => check::deny(),
