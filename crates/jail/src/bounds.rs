@@ -21,6 +21,8 @@ pub(crate) fn of_each_process(limits: &Limits, group: Option<&Group>) -> Vec<(u3
         (libc::RLIMIT_FSIZE, limits.file_bytes),
         (libc::RLIMIT_CORE, 0),
         (libc::RLIMIT_MSGQUEUE, 0),
+        // Queued signals and timers are counted by user, in here and out there together.
+        (libc::RLIMIT_SIGPENDING, 1024),
         (libc::RLIMIT_RTPRIO, 0),
     ];
     // Init is one more.

@@ -227,6 +227,14 @@ const LISTENERS: i32 = 7;
 pub(crate) const NOTIFICATIONS: u8 = b'N';
 pub(crate) const ARMED: u8 = b'A';
 
+/// Bounds what is counted by user over all of the machine (namespaces(7), `/proc/sys/user`): what is used up in here is
+/// used up out there as well, and the usual 128 inotify instances are few. Where `/proc/sys` is read-only, as in
+/// containers, the machine's own bound is all there is.
+fn spare_the_user() {
+    let _ = write_file(c"/proc/sys/user/max_inotify_instances", b"16");
+    let _ = write_file(c"/proc/sys/user/max_inotify_watches", b"32768");
+}
+
 /// Builds the wall around this process and becomes its init. Returns only on failure.
 pub(crate) fn run(plan: &Plan) -> Result<Infallible, Failure> {
     sys::default_signals();
@@ -239,6 +247,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Infallible, Failure> {
     if let Some(bound) = &plan.pid_max {
         write_file(c"/proc/sys/kernel/pid_max", bound).at(Step::PidMax)?;
     }
+    spare_the_user();
     sys::umask(0);
     root::build(plan)?;
     sys::umask(0o022);
