@@ -1,5 +1,6 @@
 //! The concrete walls, adapted to what the gate asks of one.
 
+mod confined;
 mod native;
 mod wasm;
 mod world;

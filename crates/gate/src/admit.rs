@@ -92,7 +92,9 @@ pub async fn admit(
         Err(why) => return refuse(host, &subject, Refused::NoToken(why)).await,
     };
     host.recorder.durable(&subject, minted(&sealed)).await?;
-    let preparation = match builder.prepare(&source, host.progress.clone()).await {
+    let record = host.recorder.on_behalf_of(&subject);
+    let prepared = builder.prepare(&source, host.progress.clone(), record);
+    let preparation = match prepared.await {
         Ok(preparation) => preparation,
         Err(error) => return refuse(host, &subject, Refused::NotPrepared(error.to_string())).await,
     };

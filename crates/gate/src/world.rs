@@ -114,11 +114,17 @@ pub trait Builder: Send + Sync {
     /// The wall, for its report.
     fn wall(&self) -> &dyn Wall;
 
-    /// Finds and fetches what the plugin needs. Runs no code of it.
+    /// Finds and fetches what the plugin needs. Runs no code of it. What runs for it, and with what grant, goes to
+    /// `record` before it does.
     ///
     /// # Errors
     /// What cannot be found or fetched.
-    async fn prepare(&self, source: &Source, progress: Progress) -> Result<Preparation, WallError>;
+    async fn prepare(
+        &self,
+        source: &Source,
+        progress: Progress,
+        record: Record,
+    ) -> Result<Preparation, WallError>;
 
     /// Starts the plugin inside the wall.
     ///

@@ -1,12 +1,13 @@
 //! Unmodified MCP servers behind the native wall.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bailiwick_capability::{Capability, Grant, Kind, ProgramRef, Scope};
 use bailiwick_egress::Egress;
+use bailiwick_gate::record::Record;
 use bailiwick_gate::world::{
     Builder, CallError, Instance, Launch, Package, Preparation, Progress, Source,
 };
@@ -24,6 +25,7 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::confined::Confined;
 use super::world::{NativeWall, World};
 
 /// What is kept of what a plugin wrote last to its standard error.
@@ -58,13 +60,25 @@ impl Builder for NativeBuilder {
         &self.wall
     }
 
-    async fn prepare(&self, source: &Source, progress: Progress) -> Result<Preparation, WallError> {
+    async fn prepare(
+        &self,
+        source: &Source,
+        progress: Progress,
+        record: Record,
+    ) -> Result<Preparation, WallError> {
         let Start::Command(command) = source.manifest.runtime().start.clone() else {
             return Err(WallError::Plugin(
                 "a component is not a native program".to_owned(),
             ));
         };
-        let settings = self.settings_for(source, progress);
+        let mut settings = self.settings_for(source, progress);
+        settings.runner = Arc::new(Confined {
+            jail: self.wall.jail,
+            watch: self.wall.watch,
+            extra_roots: self.wall.extra_roots.clone(),
+            record,
+            handle: tokio::runtime::Handle::current(),
+        });
         tokio::task::spawn_blocking(move || prepare(&command, &settings))
             .await
             .map_err(|error| WallError::Plugin(error.to_string()))?
@@ -122,12 +136,28 @@ pub(crate) fn extend_closure(
     let programs = grant
         .of_kind(Kind::ExecuteCode)
         .chain(grant.of_kind(Kind::ExecuteShell));
-    for path in programs.filter_map(|atom| program_of(atom.capability())) {
-        let (more, _) =
-            closure_of(&path, settings).map_err(|error| WallError::Plugin(error.to_string()))?;
-        closure.read.extend(more.read);
-        closure.run.extend(more.run);
+    let granted = programs.filter_map(|atom| program_of(atom.capability()));
+    for path in granted {
+        extend_by(closure, &path, grant, settings)?;
     }
+    Ok(())
+}
+
+/// What one program needs under a grant: what only serves the network comes with the network.
+pub(crate) fn extend_by(
+    closure: &mut Closure,
+    program: &Path,
+    grant: &Grant,
+    settings: &Settings,
+) -> Result<(), WallError> {
+    let settings = Settings {
+        network: grant.of_kind(Kind::NetworkAccess).next().is_some(),
+        ..settings.clone()
+    };
+    let (more, _) =
+        closure_of(program, &settings).map_err(|error| WallError::Plugin(error.to_string()))?;
+    closure.read.extend(more.read);
+    closure.run.extend(more.run);
     Ok(())
 }
 

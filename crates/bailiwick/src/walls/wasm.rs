@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use bailiwick_gate::record::Record;
 use bailiwick_gate::world::{Builder, CallError, Instance, Launch, Preparation, Progress, Source};
 use bailiwick_mcp::{CallToolResult, Tool};
 use bailiwick_wall::{Denied, Wall, WallError};
@@ -22,6 +23,7 @@ impl Builder for WasmBuilder {
         &self,
         _source: &Source,
         _progress: Progress,
+        _record: Record,
     ) -> Result<Preparation, WallError> {
         Ok(Preparation::default())
     }

@@ -12,7 +12,7 @@ use bailiwick_runtime::Settings;
 use bailiwick_secret::{Store, placeholder};
 use bailiwick_wall::{Denials, HeldAtom, Hold, Program, Report, Secret, Wall, WallError};
 
-use super::native::extend_closure;
+use super::native::{extend_by, extend_closure};
 
 /// The native wall with all that stands around it.
 #[derive(Clone)]
@@ -96,6 +96,11 @@ impl NativeWall {
             .map(|(name, value)| (name.into(), value.into()));
         program.env.extend(own);
         extend_closure(&mut program.closure, &grant, settings)?;
+        if grant.of_kind(Kind::NetworkAccess).next().is_some() {
+            // Nothing was granted yet when the program was prepared.
+            let own = program.program.clone();
+            extend_by(&mut program.closure, &own, &grant, settings)?;
+        }
         let egress = self.egress(&grant, launch.record.clone())?;
         let mut extras = Extras {
             denials: launch.denials.clone(),
@@ -181,6 +186,16 @@ impl SecretUses for Uses {
     }
 }
 
+/// What listens inside, as the egress takes it.
+pub(super) fn listeners(jailed: &mut Jailed) -> Option<Listeners> {
+    let listeners = jailed.listeners.take()?;
+    Some(Listeners {
+        dns_udp: listeners.dns_udp,
+        dns_tcp: listeners.dns_tcp,
+        tcp: listeners.tcp,
+    })
+}
+
 /// All that is needed to start a program in a world of its own.
 pub(crate) struct World {
     pub(crate) program: Program,
@@ -198,13 +213,8 @@ impl World {
         let Some(egress) = self.egress else {
             return Ok(None);
         };
-        let Some(listeners) = jailed.listeners.take() else {
+        let Some(listeners) = listeners(jailed) else {
             return Err(io::Error::other("its network was not made"));
-        };
-        let listeners = Listeners {
-            dns_udp: listeners.dns_udp,
-            dns_tcp: listeners.dns_tcp,
-            tcp: listeners.tcp,
         };
         egress.serve(listeners, self.extras.denials).map(Some)
     }

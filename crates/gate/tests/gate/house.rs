@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bailiwick_audit::{Clock, Entry, Event, Filter, Log, Options, query};
 use bailiwick_gate::discover::{discover, source};
-use bailiwick_gate::record::Recorder;
+use bailiwick_gate::record::{Record, Recorder};
 use bailiwick_gate::resolve::SearchPath;
 use bailiwick_gate::world::{Builder, CallError, Instance, Launch, Preparation, Progress, Source};
 use bailiwick_gate::{Host, Judge, Session};
@@ -76,7 +76,7 @@ impl Builder for Counted {
         &self.wasm
     }
 
-    async fn prepare(&self, _: &Source, _: Progress) -> Result<Preparation, WallError> {
+    async fn prepare(&self, _: &Source, _: Progress, _: Record) -> Result<Preparation, WallError> {
         Steps::step(&self.steps.prepared, Some(&self.steps.on_prepare));
         Ok(Preparation::default())
     }
