@@ -237,7 +237,7 @@ mod tests {
             canary.to_owned(),
         ];
         for text in spoiled {
-            let error = decode(text.as_bytes()).err().expect(&text);
+            let error = decode(text.as_bytes()).expect_err(&text);
             assert!(!error.contains(canary) && !error.contains("b25"), "{error}");
         }
     }

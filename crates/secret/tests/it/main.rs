@@ -1,8 +1,6 @@
 //! The store on a real disk and in a real keyring: what is kept, what is refused, and what a crash leaves.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
     reason = "tests fail by panicking, also in helpers outside of test functions"
 )]
 
