@@ -102,7 +102,7 @@ impl Native {
     }
 }
 
-fn kernel_is_at_least(major: u32, minor: u32) -> bool {
+pub(super) fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy().into_owned();
     let mut parts = release

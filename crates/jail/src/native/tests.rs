@@ -1,7 +1,9 @@
 //! A wall with a part missing does not let anything start (L13).
 
+use super::probe::kernel_is_at_least;
 use super::*;
 use crate::landlock::Rights;
+use crate::sys;
 
 fn program() -> Program {
     Program {

@@ -149,8 +149,10 @@ fn paths(call: &Notification, named: Vec<(Named, Tried)>) -> Option<Attempt> {
     let paths: Vec<_> = absolute.collect::<Option<_>>()?;
     // Links of /dev lead there, too.
     let of_processes = |path: &PathBuf| path.starts_with("/proc") || path.starts_with("/dev");
-    let own = paths.iter().any(|(path, _)| of_processes(path));
-    let own = own.then(|| own_number(call.pid)).flatten();
+    let own = match paths.iter().any(|(path, _)| of_processes(path)) {
+        true => Some(own_number(call.pid)?),
+        false => None,
+    };
     Some(Attempt::Paths { paths, own })
 }
 

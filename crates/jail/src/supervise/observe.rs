@@ -55,10 +55,9 @@ impl Observer {
             Some(attempt) if attempt.is_its_own() => (self.refusals(attempt), None),
             other => (Vec::new(), other),
         };
-        // While it still waits, its number is its own: memory, folders and root were those of this world.
-        let seen = notify::still_waits(listener, call.id);
         let outcome = notify::let_go(listener, call.id);
-        match (seen, is_new) {
+        // It still waited, so its number was its own: memory, folders and root were those of this world.
+        match (outcome.is_ok(), is_new) {
             (true, _) => {
                 let after = after.map(|attempt| self.refusals(attempt));
                 for (operation, target, why) in

@@ -81,6 +81,7 @@ fn run(name: &str, a: &[&str]) -> Result<()> {
             .join()
             .map_err(|_| Error::other("panicked")),
         "alone" => alone(),
+        "start-while-watched" => start_while_watched(),
         "shifting" => shifting(a[0], a[1]),
         "odd-paths" => odd_paths(),
         "pipe-open" => pipe_open(a[0]),
@@ -278,6 +279,41 @@ fn create_set_id(path: &str) -> Result<()> {
 fn descriptor(number: i32) -> Result<()> {
     let mut byte = [0u8];
     sys!(libc::SYS_pread64, number, byte.as_mut_ptr(), 1usize, 0i64).map(drop)
+}
+
+/// Only one may watch a process: with somebody around it already, the wall stands and tells nothing.
+fn start_while_watched() -> Result<()> {
+    let allow = libc::sock_filter {
+        code: 6,
+        jt: 0,
+        jf: 0,
+        k: libc::SECCOMP_RET_ALLOW,
+    };
+    let filter = libc::sock_fprog {
+        len: 1,
+        filter: (&raw const allow).cast_mut(),
+    };
+    let before = bailiwick_jail::Native::probe().map_err(Error::other)?;
+    sys!(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)?;
+    sys!(
+        libc::SYS_seccomp,
+        libc::SECCOMP_SET_MODE_FILTER,
+        libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+        &raw const filter
+    )?;
+    let native = bailiwick_jail::Native::probe().map_err(Error::other)?;
+    assert!(before.tells() && !native.tells());
+    let program = crate::world::program("/bin/true".as_ref());
+    let explained = native.explain(&program, &crate::world::grant(&[]));
+    assert!(explained.iter().any(|line| line.contains("NOT told")));
+    let extras = bailiwick_jail::Extras {
+        watch: bailiwick_jail::Watch::Everything,
+        ..bailiwick_jail::Extras::default()
+    };
+    let limits = bailiwick_wall::Limits::default();
+    let ended = crate::world::run_with(&program, &crate::world::grant(&[]), &limits, &extras);
+    assert!(ended.map_err(Error::other)?.status.success());
+    Ok(())
 }
 
 /// Opens by a path that another thread changes all the while, and ends in the middle of it.

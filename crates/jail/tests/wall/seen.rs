@@ -255,3 +255,9 @@ fn a_script_whose_interpreter_is_hidden_is_told_by_that() {
     let interpreter = world.path("secret/key").display().to_string();
     assert_eq!(told, [("execute_code", interpreter)]);
 }
+
+#[test]
+fn l13_where_nothing_can_be_told_that_is_said_and_the_wall_stands() {
+    let ended = World::new().bare("start-while-watched");
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.output);
+}
