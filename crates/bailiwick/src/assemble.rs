@@ -113,6 +113,12 @@ fn native(
     probed: Result<Native, WallError>,
 ) -> Result<Arc<dyn Builder>, String> {
     let jail = probed.map_err(|error| error.to_string())?;
+    if !jail.tells() {
+        (parts.progress)(
+            "what native plugins try in vain is stopped and not told: something around this process watches \
+             system calls already",
+        );
+    }
     let wall = native_wall(parts.config, parts.home, jail).map_err(|error| format!("{error:#}"))?;
     let settings = Settings::from_process(parts.home.cache());
     Ok(Arc::new(NativeBuilder::new(wall, settings)))
