@@ -3,10 +3,12 @@
 mod audit;
 mod call;
 mod decision;
+mod egress;
 mod operation;
 mod spawn;
 mod token;
 mod wasm;
+mod watch;
 
 use crate::Outcome;
 use crate::sample::{Plan, Row};
@@ -58,12 +60,20 @@ const GROUPS: &[Group] = &[
         measure: operation::measure,
     },
     Group {
+        name: "watch",
+        measure: watch::measure,
+    },
+    Group {
         name: "decision-load",
         measure: decision::measure_load,
     },
     Group {
         name: "decision-call",
         measure: decision::measure_call,
+    },
+    Group {
+        name: "egress-request",
+        measure: egress::measure,
     },
     Group {
         name: "audit",
@@ -74,6 +84,12 @@ const GROUPS: &[Group] = &[
         measure: token::measure,
     },
 ];
+
+/// Where the system's programs and libraries lie.
+pub(crate) fn libraries() -> Vec<std::path::PathBuf> {
+    let usual = ["/usr", "/lib", "/lib64", "/bin"].map(std::path::PathBuf::from);
+    usual.into_iter().filter(|path| path.exists()).collect()
+}
 
 /// The groups whose names begin with one of `names`; all where there are none.
 pub(crate) fn choose(names: &[&str]) -> Outcome<Vec<&'static Group>> {
