@@ -220,3 +220,113 @@ async fn relay(
         let _ = splice::both(stream, &outside).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(context: &Context, address: &str, port: u16) -> Option<(String, Option<String>)> {
+        let dialled = dialled(context, address.parse().unwrap(), port)?;
+        let also = dialled.also.as_ref().map(Host::to_string);
+        Some((dialled.host.to_string(), also))
+    }
+
+    fn decided(context: &Context, address: &str, hello: &Hello) -> Result<(String, Tls), String> {
+        let dialled = dialled(context, address.parse().unwrap(), 443).unwrap();
+        decide(context, &dialled, hello).map(|(host, tls)| (host.to_string(), tls))
+    }
+
+    fn hello(name: Option<&str>, encrypted: bool) -> Hello {
+        Hello {
+            server_name: name.map(|name| DnsName::parse(name).unwrap()),
+            encrypted,
+        }
+    }
+
+    #[test]
+    fn an_address_inside_means_what_is_granted_there() {
+        let context = Context::granting(&[
+            "https://a.example",
+            "tcp://10.0.0.1:5432",
+            "tcp://[2606:4700::1111]:443",
+            "http://localhost:80",
+            "http://127.0.0.1:80",
+            "http://[::1]:8080",
+        ]);
+        let alone = |host: &str| Some((host.to_owned(), None));
+        assert_eq!(at(&context, "198.18.0.2", 443), alone("a.example"));
+        assert_eq!(at(&context, "10.0.0.1", 5432), alone("10.0.0.1"));
+        assert_eq!(
+            at(&context, "2606:4700::1111", 443),
+            alone("[2606:4700::1111]")
+        );
+        let both = Some(("127.0.0.1".to_owned(), Some("localhost".to_owned())));
+        assert_eq!(at(&context, "127.0.0.1", 80), both);
+        assert_eq!(at(&context, "::1", 80), alone("localhost"));
+        assert_eq!(at(&context, "::1", 8080), alone("[::1]"));
+        assert!(context.denials.is_empty());
+        for (address, port) in [
+            ("198.18.0.2", 80),
+            ("198.18.0.3", 443),
+            ("10.0.0.1", 443),
+            ("10.0.0.2", 5432),
+            ("127.0.0.1", 8080),
+            ("127.0.0.2", 443),
+        ] {
+            assert_eq!(at(&context, address, port), None, "{address}:{port}");
+            assert_eq!(context.denials.take().len(), 1);
+        }
+    }
+
+    #[test]
+    fn l05_a_server_name_decides_for_nothing_but_what_was_dialled() {
+        let context = Context::granting(&[
+            "https://a.example",
+            "https://b.example/v1/",
+            "https://10.0.0.1",
+            "https://localhost",
+            "https://127.0.0.1/x",
+        ]);
+        let (first, second) = ("198.18.0.2", "198.18.0.3");
+        let ok = |host: &str, tls| Ok((host.to_owned(), tls));
+        for (address, name, expected) in [
+            (first, "a.example", ok("a.example", Tls::Splice)),
+            (second, "b.example", ok("b.example", Tls::Terminate)),
+            ("127.0.0.1", "localhost", ok("localhost", Tls::Splice)),
+        ] {
+            assert_eq!(
+                decided(&context, address, &hello(Some(name), false)),
+                expected
+            );
+        }
+        let nameless = hello(None, false);
+        assert_eq!(
+            decided(&context, "10.0.0.1", &nameless),
+            ok("10.0.0.1", Tls::Splice)
+        );
+        assert_eq!(
+            decided(&context, "127.0.0.1", &nameless),
+            ok("127.0.0.1", Tls::Terminate)
+        );
+        for (address, name) in [
+            (first, "b.example"),
+            (first, "x.a.example"),
+            ("10.0.0.1", "a.example"),
+            ("10.0.0.1", "localhost"),
+            ("::1", "a.example"),
+        ] {
+            assert!(
+                decided(&context, address, &hello(Some(name), false)).is_err(),
+                "{name}"
+            );
+        }
+        assert!(decided(&context, first, &nameless).is_err());
+        assert!(
+            decided(&context, first, &hello(Some("a.example"), true)).is_err(),
+            "ECH"
+        );
+        // Where TLS ends here there is nothing to hide: the encrypted part is not for us to read.
+        let ended = decided(&context, second, &hello(Some("b.example"), true));
+        assert_eq!(ended, ok("b.example", Tls::Terminate));
+    }
+}

@@ -33,3 +33,19 @@ impl Pace {
         self.due = self.due.max(now) + self.each;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn more_than_a_second_s_worth_waits() {
+        let start = Instant::now();
+        let mut pace = Pace::per_second(10_000);
+        for _ in 0..15_000 {
+            pace.wait().await;
+        }
+        // Never faster, however slow the machine is.
+        assert!(start.elapsed() >= Duration::from_millis(490));
+    }
+}

@@ -23,11 +23,6 @@ impl Replay {
             stream,
         }
     }
-
-    /// What was read ahead and not given back yet, and the stream.
-    pub(crate) fn into_parts(mut self) -> (Vec<u8>, TcpStream) {
-        (self.ahead.split_off(self.at), self.stream)
-    }
 }
 
 impl AsyncRead for Replay {

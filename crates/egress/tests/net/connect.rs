@@ -184,7 +184,12 @@ fn l09_no_other_address_at_a_granted_port_leads_anywhere() {
             let answer = exchange(SECOND, 80, b"x").await;
             assert!(answer.is_err(), "{answer:?}");
             let refused = net.refused();
-            assert_eq!(refused.first().map(|told| told.0.as_str()), Some("tcp://b.example:80"), "{refused:?} {answer:?} {:?}", net.egress.counters());
+            assert_eq!(
+                refused.first().map(|told| told.0.as_str()),
+                Some("tcp://b.example:80"),
+                "{refused:?} {answer:?} {:?}",
+                net.egress.counters()
+            );
             assert_eq!(came.load(Ordering::SeqCst), 1);
             assert_eq!(net.world.asked(), 1);
         },
