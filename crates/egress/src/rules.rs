@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use bailiwick_capability::{
-    Capability, DnsName, Grant, Granted, Host, HostPattern, Kind, Method, NetScope, Scheme, Scope,
-    UrlPath,
+    Capability, DnsName, Grant, Granted, Host, HostPattern, Kind, NetScope, Scheme, Scope,
 };
 use bailiwick_wall::{HeldAtom, Hold, Secret, WallError};
 
@@ -237,6 +236,7 @@ fn net_scope(atom: &Granted) -> Option<&NetScope> {
 
 #[cfg(test)]
 mod tests {
+    use bailiwick_capability::{Method, UrlPath};
     use bailiwick_wall::{Binding, Place, SecretValue};
     use proptest::prelude::*;
 
