@@ -141,6 +141,9 @@ impl Store {
     /// # Errors
     /// As [`Store::get`].
     pub fn list(&self) -> Result<Vec<Listed>, SecretError> {
+        if self.is_new() {
+            return Ok(Vec::new());
+        }
         let (kept, keeper) = match self.place()? {
             Place::Keyring(ring) => (ring.all()?, Keeper::Keyring),
             Place::File(sealed) => (sealed.read()?, Keeper::File),
@@ -163,6 +166,9 @@ impl Store {
     /// its identity is missing, damaged, foreign or open to others; [`SecretError::Keyring`]; [`SecretError::Io`].
     pub fn get(&self, name: &str) -> Result<Option<(SecretValue, Binding)>, SecretError> {
         binding::name(name)?;
+        if self.is_new() {
+            return Ok(None);
+        }
         let kept = match self.place()? {
             Place::Keyring(ring) => ring.one(name)?,
             Place::File(sealed) => sealed.read()?.into_iter().find(|kept| kept.name == name),
@@ -214,7 +220,7 @@ impl Store {
     /// As [`Store::get`]; [`SecretError::Busy`].
     pub fn remove(&self, name: &str) -> Result<bool, SecretError> {
         binding::name(name)?;
-        if !self.dir.exists() {
+        if self.is_new() {
             return Ok(false);
         }
         let _lock = self.lock()?;
@@ -247,6 +253,15 @@ impl Store {
             .map_err(SecretError::io("make", &self.dir))?;
         private::check_folder(&self.dir)?;
         file::lock(&self.dir)
+    }
+
+    /// Nothing was ever kept here, or all of it is gone again: no keyring is asked.
+    fn is_new(&self) -> bool {
+        let absent = |path: &Path| {
+            let looked = path.symlink_metadata();
+            looked.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+        };
+        absent(&self.marker()) && absent(&self.sealed().path)
     }
 
     fn marker(&self) -> PathBuf {

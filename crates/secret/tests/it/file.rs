@@ -295,6 +295,10 @@ fn where_secrets_are_kept_does_not_change_by_itself() {
         )
         .unwrap()
     };
+    assert!(
+        with(Keep::Keyring).list().unwrap().is_empty(),
+        "nothing is kept yet"
+    );
     // No session bus: a file, unless a keyring is wanted.
     assert_eq!(with(Keep::Auto).keeper().unwrap(), Keeper::File);
     let error = with(Keep::Keyring).keeper().unwrap_err().to_string();
