@@ -1,5 +1,7 @@
 //! `bailiwick check`: what a plugin asks, what it gets, and why. Nothing of the plugin runs.
 
+mod runs;
+
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -18,6 +20,8 @@ use crate::config::Config;
 use crate::home::Home;
 use crate::report::{FINE, FOUND, say, table};
 use crate::serve::configured;
+
+use runs::Runs;
 
 pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = Config::find(named)?;
@@ -52,7 +56,10 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
     if args.json {
         let all: Vec<Value> = reports
             .iter()
-            .map(|(source, report)| as_json(source, report))
+            .map(|(source, report)| {
+                let runs = runs(&home, source, report).map(|runs| runs.json());
+                merged(as_json(source, report), json!({ "runtime": runs }))
+            })
             .collect();
         say!(
             "{}",
@@ -61,6 +68,7 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
     } else {
         reports.iter().for_each(|(source, report)| {
             show(&judge, source, report);
+            runs(&home, source, report).iter().for_each(Runs::show);
             report.iter().for_each(suggest);
         });
         let machine: Vec<&str> = judge.machine.iter().map(String::as_str).collect();
@@ -70,6 +78,12 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
         .iter()
         .all(|(_, report)| report.as_ref().is_ok_and(Assessment::loadable));
     Ok(ExitCode::from(if fine { FINE } else { FOUND }))
+}
+
+/// What its runtime needs, apart from what it is granted; none where it would not be loaded.
+fn runs(home: &Home, source: &Source, report: &Result<Assessment, String>) -> Option<Runs> {
+    let assessment = report.as_ref().ok().filter(|report| report.loadable())?;
+    Runs::of(source, &assessment.grant, &home.cache())
 }
 
 pub(crate) fn show(judge: &Judge, source: &Source, report: &Result<Assessment, String>) {
@@ -231,7 +245,7 @@ fn merged(mut head: Value, body: Value) -> Value {
     head
 }
 
-fn atom_json(row: &Row) -> Value {
+pub(crate) fn atom_json(row: &Row) -> Value {
     let reasons = row.decision.iter().flat_map(|decision| &decision.reasons);
     let held = row.held.iter().map(|held| match &held.hold {
         Hold::Fully { how } => json!({ "atom": held.atom, "held": true, "how": how }),

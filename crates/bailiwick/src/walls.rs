@@ -5,6 +5,6 @@ mod native;
 mod wasm;
 mod world;
 
-pub(crate) use native::{NativeBuilder, extend_closure};
+pub(crate) use native::{NativeBuilder, granted_programs};
 pub(crate) use wasm::WasmBuilder;
 pub(crate) use world::{NativeWall, World};

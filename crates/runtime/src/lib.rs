@@ -129,6 +129,44 @@ pub fn resolve(command: &[String], settings: &Settings) -> Result<Prepared, Runt
     })
 }
 
+/// What is known of a command line without fetching anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// It could start now.
+    Ready(Box<Prepared>),
+    /// These packages would be fetched first, from this registry, as they were asked for.
+    ToFetch(Ecosystem, Vec<String>),
+}
+
+/// Looks at a command line as [`resolve`] would, but fetches nothing and makes nothing.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn inspect(command: &[String], settings: &Settings) -> Result<Known, RuntimeError> {
+    let settings = Settings {
+        offline: true,
+        keep: false,
+        ..settings.clone()
+    };
+    let wanted = match Request::parse(command)? {
+        None => None,
+        Some(Request::Npm(asked)) => {
+            let (name, words) = npm::asked_for(&asked);
+            Some((Ecosystem::Npm, name, words))
+        }
+        Some(Request::Pypi(asked)) => {
+            let (name, words) = pypi::asked_for(&asked, &pypi::interpreter(&settings)?);
+            Some((Ecosystem::Pypi, name, words))
+        }
+    };
+    if let Some((ecosystem, name, words)) = wanted
+        && !store::is_prepared(&settings.cache, ecosystem, &name)
+    {
+        return Ok(Known::ToFetch(ecosystem, words));
+    }
+    resolve(command, &settings).map(|prepared| Known::Ready(Box::new(prepared)))
+}
+
 /// The closure of one more program that a plugin was granted to execute, such as `/usr/bin/git`, with
 /// the reason for each path. The program is not run.
 ///

@@ -51,15 +51,19 @@ pub(crate) fn prepare(
     asked: &Asked<NpmSpec>,
     settings: &Settings,
 ) -> Result<(Stored, PathBuf), RuntimeError> {
-    let store = Store::open(settings, "npm")?;
+    let store = Store::open(settings, Ecosystem::Npm)?;
+    let (name, words) = asked_for(asked);
+    let stored = store.get(&name, |fresh| install(asked, &words, fresh, settings))?;
+    let script = script(asked, &stored.folder)?;
+    Ok((stored, script))
+}
+
+/// The name by which it is kept, and the packages that npm is asked for.
+pub(crate) fn asked_for(asked: &Asked<NpmSpec>) -> (String, Vec<String>) {
     let mut words: Vec<String> = asked.with.iter().map(ToString::to_string).collect();
     words.sort();
     words.insert(0, asked.package.to_string());
-    let stored = store.get(&words.join(" "), |fresh| {
-        install(asked, &words, fresh, settings)
-    })?;
-    let script = script(asked, &stored.folder)?;
-    Ok((stored, script))
+    (words.join(" "), words)
 }
 
 fn install(

@@ -38,12 +38,8 @@ pub(crate) fn prepare(
     settings: &Settings,
 ) -> Result<(Stored, PathBuf, PathBuf), RuntimeError> {
     let python = interpreter(settings)?;
-    let store = Store::open(settings, "pypi")?;
-    let mut words: Vec<String> = asked.with.iter().map(ToString::to_string).collect();
-    words.sort();
-    words.insert(0, asked.package.to_string());
-    // An environment belongs to the interpreter that made it.
-    let name = format!("{} with {}", words.join(" "), python.display());
+    let store = Store::open(settings, Ecosystem::Pypi)?;
+    let (name, words) = asked_for(asked, &python);
     let stored = store.get(&name, |fresh| {
         install(asked, &words, &python, fresh, settings)
     })?;
@@ -52,8 +48,20 @@ pub(crate) fn prepare(
     Ok((stored, python, script))
 }
 
+/// The name by which it is kept, and the packages that pip is asked for. An environment belongs to the
+/// interpreter that made it.
+pub(crate) fn asked_for(asked: &Asked<PypiSpec>, python: &Path) -> (String, Vec<String>) {
+    let mut words: Vec<String> = asked.with.iter().map(ToString::to_string).collect();
+    words.sort();
+    words.insert(0, asked.package.to_string());
+    (
+        format!("{} with {}", words.join(" "), python.display()),
+        words,
+    )
+}
+
 /// The real interpreter that `python3` stands for on this machine.
-fn interpreter(settings: &Settings) -> Result<PathBuf, RuntimeError> {
+pub(crate) fn interpreter(settings: &Settings) -> Result<PathBuf, RuntimeError> {
     let found = lookup::program("python3", settings)?;
     let real = match ask::behind_shim(&found, settings)? {
         Some(real) if crate::elf::Elf::read(&found)?.is_none() => real,

@@ -24,6 +24,17 @@ pub enum Ecosystem {
     Pypi,
 }
 
+impl Ecosystem {
+    /// Its name: `npm`, `pypi`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Npm => "npm",
+            Self::Pypi => "pypi",
+        }
+    }
+}
+
 /// One installed package, as the registry's client reported it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageRecord {
@@ -79,7 +90,7 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// When it is a link, another user's, or open to others.
-    pub(crate) fn open(settings: &'a Settings, name: &str) -> Result<Self, RuntimeError> {
+    pub(crate) fn open(settings: &'a Settings, ecosystem: Ecosystem) -> Result<Self, RuntimeError> {
         let cache = &settings.cache;
         if !cache.is_absolute() {
             return Err(cache_error(
@@ -89,7 +100,7 @@ impl<'a> Store<'a> {
             ));
         }
         private(cache)?;
-        let folder = cache.join(name);
+        let folder = cache.join(ecosystem.name());
         private(&folder)?;
         Ok(Self { settings, folder })
     }
@@ -188,6 +199,11 @@ impl<'a> Store<'a> {
     }
 }
 
+/// Was this prepared before? Whether it may still be used is said by [`Store::get`].
+pub(crate) fn is_prepared(cache: &Path, ecosystem: Ecosystem, asked: &str) -> bool {
+    cache.join(ecosystem.name()).join(key(asked)).is_dir()
+}
+
 fn check(folder: PathBuf, asked: &str) -> Result<Stored, RuntimeError> {
     let changed = |why: &str| {
         let mend = format!("remove `{}`; it is then prepared anew", folder.display());
@@ -281,10 +297,13 @@ mod tests {
     #[test]
     fn the_cache_is_private_and_must_stay_so() {
         let (_dir, settings) = settings();
-        Store::open(&settings, "npm").unwrap();
+        Store::open(&settings, Ecosystem::Npm).unwrap();
         assert_eq!(settings.cache.metadata().unwrap().mode() & 0o777, 0o700);
         fs::set_permissions(&settings.cache, fs::Permissions::from_mode(0o755)).unwrap();
-        let error = Store::open(&settings, "npm").err().unwrap().to_string();
+        let error = Store::open(&settings, Ecosystem::Npm)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("chmod 700"), "{error}");
     }
 
@@ -292,17 +311,17 @@ mod tests {
     fn a_cache_of_another_user_or_behind_a_link_is_refused() {
         let (dir, settings) = settings();
         let link = dir.path().join("link");
-        Store::open(&settings, "npm").unwrap();
+        Store::open(&settings, Ecosystem::Npm).unwrap();
         std::os::unix::fs::symlink(&settings.cache, &link).unwrap();
-        assert!(Store::open(&Settings::new(link), "npm").is_err());
+        assert!(Store::open(&Settings::new(link), Ecosystem::Npm).is_err());
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(&settings.cache, Some(65534), None).unwrap();
         } else {
-            assert!(Store::open(&Settings::new("/"), "npm").is_err());
+            assert!(Store::open(&Settings::new("/"), Ecosystem::Npm).is_err());
             return;
         }
         assert!(
-            Store::open(&settings, "npm")
+            Store::open(&settings, Ecosystem::Npm)
                 .err()
                 .unwrap()
                 .to_string()
@@ -313,12 +332,12 @@ mod tests {
     #[test]
     fn prepared_once_and_found_again_without_preparing() {
         let (_dir, mut settings) = settings();
-        Store::open(&settings, "npm")
+        Store::open(&settings, Ecosystem::Npm)
             .unwrap()
             .get("x@1", write)
             .unwrap();
         settings.offline = true;
-        let store = Store::open(&settings, "npm").unwrap();
+        let store = Store::open(&settings, Ecosystem::Npm).unwrap();
         let again = store.get("x@1", |_| panic!("prepared twice")).unwrap();
         assert!(again.folder.join("code").is_file());
         assert!(
@@ -333,7 +352,7 @@ mod tests {
     #[test]
     fn a_failed_preparation_leaves_nothing_behind() {
         let (_dir, settings) = settings();
-        let store = Store::open(&settings, "npm").unwrap();
+        let store = Store::open(&settings, Ecosystem::Npm).unwrap();
         let fail = |fresh: &Fresh<'_>| {
             write(fresh)?;
             Err(RuntimeError::Empty)
@@ -351,7 +370,7 @@ mod tests {
     #[test]
     fn what_a_killed_preparation_left_is_taken_away() {
         let (_dir, settings) = settings();
-        let store = Store::open(&settings, "npm").unwrap();
+        let store = Store::open(&settings, Ecosystem::Npm).unwrap();
         let name = |asked| format!(".{}-x", key(asked).rsplit('-').next().unwrap());
         let (left, other) = (
             store.folder.join(name("x@1")),
@@ -366,7 +385,7 @@ mod tests {
     #[test]
     fn l30_a_changed_package_is_never_used_again() {
         let (_dir, settings) = settings();
-        let store = Store::open(&settings, "npm").unwrap();
+        let store = Store::open(&settings, Ecosystem::Npm).unwrap();
         let stored = store.get("x@1", write).unwrap();
         fs::write(stored.folder.join("code"), "two").unwrap();
         let error = store.get("x@1", write).unwrap_err().to_string();
@@ -390,7 +409,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    let store = Store::open(&settings, "npm").unwrap();
+                    let store = Store::open(&settings, Ecosystem::Npm).unwrap();
                     store
                         .get("x@1", |fresh| {
                             count.fetch_add(1, Ordering::SeqCst);

@@ -17,7 +17,7 @@ use bailiwick_mcp::{
     CallToolResult, Client, ClientOptions, Implementation, McpError, MessageError, Negotiation,
     Tool, ToolCall,
 };
-use bailiwick_runtime::{Ecosystem, Settings, closure_of, resolve};
+use bailiwick_runtime::{Settings, closure_of, resolve};
 use bailiwick_wall::{Closure, Denials, Denied, Limits, Wall, WallError};
 use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt as _;
@@ -112,10 +112,7 @@ fn prepare(command: &[String], settings: &Settings) -> Result<Preparation, WallE
     let prepared =
         resolve(command, settings).map_err(|error| WallError::Plugin(error.to_string()))?;
     let packages = prepared.packages.into_iter().map(|package| Package {
-        ecosystem: match package.ecosystem {
-            Ecosystem::Npm => "npm".to_owned(),
-            Ecosystem::Pypi => "pypi".to_owned(),
-        },
+        ecosystem: package.ecosystem.name().to_owned(),
         name: package.name,
         version: package.version,
         integrity: package.integrity,
@@ -128,23 +125,19 @@ fn prepare(command: &[String], settings: &Settings) -> Result<Preparation, WallE
 }
 
 /// Programs that were granted need their libraries, too.
-pub(crate) fn extend_closure(
+pub(super) fn extend_closure(
     closure: &mut Closure,
     grant: &Grant,
     settings: &Settings,
 ) -> Result<(), WallError> {
-    let programs = grant
-        .of_kind(Kind::ExecuteCode)
-        .chain(grant.of_kind(Kind::ExecuteShell));
-    let granted = programs.filter_map(|atom| program_of(atom.capability()));
-    for path in granted {
+    for path in granted_programs(grant) {
         extend_by(closure, &path, grant, settings)?;
     }
     Ok(())
 }
 
 /// What one program needs under a grant: what only serves the network comes with the network.
-pub(crate) fn extend_by(
+pub(super) fn extend_by(
     closure: &mut Closure,
     program: &Path,
     grant: &Grant,
@@ -159,6 +152,16 @@ pub(crate) fn extend_by(
     closure.read.extend(more.read);
     closure.run.extend(more.run);
     Ok(())
+}
+
+/// The programs that a grant lets it execute, besides itself.
+pub(crate) fn granted_programs(grant: &Grant) -> Vec<PathBuf> {
+    let programs = grant
+        .of_kind(Kind::ExecuteCode)
+        .chain(grant.of_kind(Kind::ExecuteShell));
+    programs
+        .filter_map(|atom| program_of(atom.capability()))
+        .collect()
 }
 
 fn program_of(capability: &Capability) -> Option<PathBuf> {
