@@ -8,6 +8,7 @@ use crate::run::{run, run_with, top, works};
 
 /// A program of the system, how to see that it works, and the Debian package that has it.
 const SYSTEM: &[(&str, &[&str], &str)] = &[
+    ("curl", &["--version"], "curl"),
     ("git", &["--version"], "git"),
     ("bwrap", &["--version"], "bubblewrap"),
     ("setpriv", &["--version"], "util-linux"),
