@@ -26,7 +26,8 @@ pub(crate) fn fuzz(args: &[String]) -> Result<(), String> {
         target,
     ];
     run_with("cargo", &build, &[("RUSTFLAGS", INSTRUMENTED)])?;
-    let [corpus, artifacts] = ["corpus", "artifacts"].map(|kind| top().join("fuzz").join(kind).join(target));
+    let [corpus, artifacts] =
+        ["corpus", "artifacts"].map(|kind| top().join("fuzz").join(kind).join(target));
     for folder in [&corpus, &artifacts] {
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -36,6 +37,10 @@ pub(crate) fn fuzz(args: &[String]) -> Result<(), String> {
         format!("-artifact_prefix={}/", artifacts.display()),
     ];
     all.extend(rest.iter().cloned());
-    let program = top().join("fuzz/target").join(&triple).join("release").join(target);
+    let program = top()
+        .join("fuzz/target")
+        .join(&triple)
+        .join("release")
+        .join(target);
     run(program, &all)
 }

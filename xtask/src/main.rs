@@ -2,8 +2,8 @@
 
 mod bench;
 mod check;
-mod fuzz;
 mod escape;
+mod fuzz;
 mod run;
 mod setup;
 mod test;

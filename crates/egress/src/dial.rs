@@ -12,11 +12,15 @@ use rustix::net::sockopt;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 /// Longest look-up of a name.
 const RESOLVE: Duration = Duration::from_secs(10);
+/// Look-ups at once, those included that nobody waits for any more: each holds a thread of the host's until
+/// its servers answer, and those belong to whoever runs the granted zone.
+const LOOKUPS: usize = 16;
 /// Longest wait for one of several addresses, before the next is tried.
 const EACH: Duration = Duration::from_secs(5);
 /// Longest wait for all addresses together.
@@ -54,6 +58,7 @@ impl Resolve for SystemResolver {
 /// How the host itself goes out.
 pub(crate) struct Outside {
     resolver: Arc<dyn Resolve>,
+    lookups: Arc<Semaphore>,
     tls: Arc<ClientConfig>,
 }
 
@@ -104,6 +109,7 @@ impl Outside {
             .with_no_client_auth();
         Ok(Self {
             resolver,
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
             tls: Arc::new(tls),
         })
     }
@@ -140,8 +146,7 @@ impl Outside {
             Host::Ip(address) => return Ok(vec![*address]),
             Host::Name(name) => name,
         };
-        let resolving = timeout(RESOLVE, self.resolver.resolve(name));
-        let mut found = resolving
+        let mut found = timeout(RESOLVE, self.look_up(name))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         for address in &found {
@@ -155,6 +160,18 @@ impl Outside {
         }
         found.truncate(MAX_ADDRESSES);
         Ok(found)
+    }
+
+    async fn look_up(&self, name: &DnsName) -> io::Result<Vec<IpAddr>> {
+        let place = Arc::clone(&self.lookups).acquire_owned();
+        let place = place.await.map_err(io::Error::other)?;
+        let asking = self.resolver.resolve(name);
+        let asked = tokio::spawn(async move {
+            let found = asking.await;
+            drop(place);
+            found
+        });
+        asked.await.map_err(io::Error::other)?
     }
 }
 
@@ -226,6 +243,41 @@ mod tests {
         assert_eq!(first, ["93.184.216.34".parse::<IpAddr>().unwrap()]);
         let again = outside.dial(&name("a.example"), 80).await.unwrap_err();
         assert!(again.to_string().contains("169.254.169.254"), "{again}");
+    }
+
+    /// Never answers, and counts who asked.
+    #[derive(Clone, Default)]
+    struct Silent(Arc<std::sync::atomic::AtomicUsize>);
+
+    impl Resolve for Silent {
+        fn resolve(&self, _: &DnsName) -> Addresses {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test]
+    async fn servers_that_never_answer_hold_a_bounded_number_of_look_ups() {
+        let silent = Silent::default();
+        let outside = Arc::new(Outside::new(Arc::new(silent.clone()), &[]).unwrap());
+        let asked = || silent.0.load(std::sync::atomic::Ordering::SeqCst);
+        for _ in 0..3 {
+            let dials: Vec<_> = (0..LOOKUPS)
+                .map(|_| {
+                    let outside = Arc::clone(&outside);
+                    tokio::spawn(async move { outside.dial(&name("a.example"), 80).await.is_ok() })
+                })
+                .collect();
+            while asked() < LOOKUPS {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            // Whoever waited goes away; what was asked is still on its way.
+            dials.iter().for_each(tokio::task::JoinHandle::abort);
+        }
+        assert_eq!(asked(), LOOKUPS);
     }
 
     #[tokio::test]
