@@ -84,9 +84,9 @@ static void shared_memory(char **a) {
 }
 
 static void memory_files(char **a) {
-    for (int i = 0; i < atoi(a[0]); i += 256) {
+    for (int i = 0; i < atoi(a[0]); i += 32) {
         int fd = TRY(syscall(SYS_memfd_create, "x", 8));
-        TRY(fallocate(fd, 0, 0, 256 << 20));
+        TRY(fallocate(fd, 0, 0, 32 << 20));
     }
     hold();
 }
@@ -101,10 +101,10 @@ static void locked(char **a) {
 
 static void scratch(char **a) {
     char path[600];
-    for (int i = 0; i < atoi(a[1]); i += 64) {
+    for (int i = 0; i < atoi(a[1]); i += 32) {
         snprintf(path, sizeof path, "%s/%s.%d", a[0], mark, i);
         int fd = TRY(open(path, O_RDWR | O_CREAT, 0600));
-        TRY(fallocate(fd, 0, 0, 64 << 20));
+        TRY(fallocate(fd, 0, 0, 32 << 20));
         TRY(unlink(path)); /* held by the descriptor alone: it goes with the process */
     }
     hold();
@@ -117,13 +117,13 @@ static void big_file(char **a) {
     TRY(pwrite(fd, "x", 1, (off_t)atol(a[1]) << 20));
 }
 
-/* Space without writing: files of half a gigabyte each. */
+/* Space without writing: files of 32 MiB each. */
 static void disk(char **a) {
     char path[600];
-    for (int i = 0; i < atoi(a[1]); i += 512) {
+    for (int i = 0; i < atoi(a[1]); i += 32) {
         snprintf(path, sizeof path, "%s/filler.%d", a[0], i);
         int fd = TRY(open(path, O_WRONLY | O_CREAT, 0600));
-        TRY(fallocate(fd, 0, 0, 512 << 20));
+        TRY(fallocate(fd, 0, 0, 32 << 20));
         close(fd);
     }
     hold();

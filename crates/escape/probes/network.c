@@ -9,7 +9,7 @@
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stddef.h>
@@ -69,6 +69,19 @@ static void broadcast(char **a) {
     TRY(sendto(socket_, mark, strlen(mark), 0, (void *)&to, size));
 }
 
+/* A question for names, whose first label is what is carried out. */
+static void resolve(char **a) {
+    struct sockaddr_storage to;
+    socklen_t size = inet_to(a[0], a[1], &to);
+    unsigned char query[128] = {7, 7, 1, 0, 0, 1};
+    size_t length = strlen(mark), at = 12;
+    query[at++] = length;
+    memcpy(query + at, mark, length);
+    memcpy(query + at + length, "\7example\0\0\20\0\1", 13);
+    int socket_ = TRY(socket(to.ss_family, SOCK_DGRAM, 0));
+    TRY(sendto(socket_, query, at + length + 13, 0, (void *)&to, size));
+}
+
 /* Is listened to; the runner calls. */
 static void serve(char **a) {
     struct sockaddr_storage at;
@@ -110,22 +123,33 @@ static uint16_t checksum(const void *from, size_t size) {
     return ~sum;
 }
 
+/* Over IPv6, because the kernel takes no IPv4 loopback address from outside of its own routing. */
 static void packet(char **a) {
     struct __attribute__((packed)) {
         struct ether_header ether;
-        struct iphdr ip;
+        struct ip6_hdr ip;
         struct udphdr udp;
         char text[64];
-    } frame = {.ether = {.ether_type = htons(ETHERTYPE_IP)}};
-    size_t text = snprintf(frame.text, sizeof frame.text, "%s", mark);
-    struct iphdr ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP, .tot_len = htons(28 + text)};
-    ip.saddr = ip.daddr = htonl(INADDR_LOOPBACK);
-    ip.check = checksum(&ip, sizeof ip);
-    frame.ip = ip;
-    frame.udp = (struct udphdr){.uh_sport = htons(9), .uh_dport = htons(atoi(a[0])), .uh_ulen = htons(8 + text)};
-    int socket_ = TRY(socket(AF_PACKET, SOCK_RAW, htons(ETH_P_IP)));
+    } frame = {.ether = {.ether_type = htons(ETHERTYPE_IPV6)}};
+    struct __attribute__((packed)) {
+        struct in6_addr from, to;
+        uint32_t size, next;
+        struct udphdr udp;
+        char text[64];
+    } sum = {.from = in6addr_loopback, .to = in6addr_loopback, .next = htonl(IPPROTO_UDP)};
+    size_t size = 8 + snprintf(frame.text, sizeof frame.text, "%s", mark);
+    struct udphdr udp = {.uh_sport = htons(9), .uh_dport = htons(atoi(a[0])), .uh_ulen = htons(size)};
+    sum.size = htonl(size), sum.udp = udp;
+    memcpy(sum.text, frame.text, sizeof sum.text);
+    udp.uh_sum = checksum(&sum, 40 + size + (size & 1));
+    frame.udp = udp;
+    frame.ip.ip6_src = frame.ip.ip6_dst = in6addr_loopback;
+    frame.ip.ip6_flow = htonl(6 << 28), frame.ip.ip6_plen = htons(size);
+    frame.ip.ip6_nxt = IPPROTO_UDP, frame.ip.ip6_hlim = 64;
+    int socket_ = TRY(socket(AF_PACKET, SOCK_RAW, htons(ETH_P_IPV6)));
     struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_halen = 6, .sll_ifindex = if_nametoindex("lo")};
-    TRY(sendto(socket_, &frame, 42 + text, 0, (void *)&to, sizeof to));
+    to.sll_protocol = htons(ETH_P_IPV6);
+    TRY(sendto(socket_, &frame, 54 + size, 0, (void *)&to, sizeof to));
 }
 
 /* `local KIND NAME`: a socket of this machine, by path, or by `=name` in the abstract space. */
@@ -219,6 +243,9 @@ static void route(char **a) {
     errno = -error;
     if (error) fail("RTM_NEWADDR");
     hold();
+    request.head.nlmsg_type = 21; /* RTM_DELADDR */
+    request.head.nlmsg_flags = NLM_F_REQUEST;
+    TRY(send(socket_, &request, sizeof request, 0));
 }
 
 /* Merely gets a socket of a family, with whatever type it has; the runner sees it. */
@@ -255,6 +282,7 @@ const struct attack network[] = {{"stream", stream},
                                  {"fast-open", fast_open},
                                  {"datagram", datagram},
                                  {"broadcast", broadcast},
+                                 {"resolve", resolve},
                                  {"serve", serve},
                                  {"serve-unix", serve_unix},
                                  {"raw-udp", raw_udp},

@@ -43,8 +43,10 @@ static void posix_queue_send(char **a) {
 }
 
 static void posix_queue_leave(char **a) {
-    TRY(mq_open(a[0], O_CREAT | O_WRONLY, 0600, NULL));
+    struct mq_attr small = {.mq_maxmsg = 1, .mq_msgsize = 64};
+    TRY(mq_open(a[0], O_CREAT | O_WRONLY, 0600, &small));
     hold();
+    mq_unlink(a[0]);
 }
 
 static void posix_read(char **a) {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::probe::{Canary, Digits, Probe};
 use crate::sight::look;
@@ -15,6 +16,8 @@ struct Print {
     content: Option<Vec<u8>>,
 }
 
+/// Longer than any wall takes to notice.
+const LASTING: Duration = Duration::from_millis(1500);
 /// Longer than every canary file.
 const MAX_CONTENT: u64 = 1 << 21;
 
@@ -99,23 +102,28 @@ pub(crate) struct Evidence {
     pub(crate) lives: Option<String>,
     seen: Option<String>,
     gate_mib: u64,
+    pub(crate) output_bytes: u64,
 }
 
 impl Evidence {
-    /// Looks at what may be gone later.
+    /// Looks at what may be gone later; where it has to last, until it is gone or has lasted.
     pub(crate) fn look(&mut self, probe: &Probe, world: &World<'_>) {
         if self.seen.is_some() {
             return;
         }
-        self.seen = match probe.canary {
-            Canary::Seen(sight) => look(sight, world),
-            Canary::Line(file, text) => line(file, &world.fill(text), world),
-            Canary::Fills(folder, bound) => {
-                let size = size(Path::new(&world.fill(folder))) >> 20;
-                (size > bound).then(|| format!("{size} MiB"))
+        let deadline = Instant::now()
+            + if probe.lasting {
+                LASTING
+            } else {
+                Duration::ZERO
+            };
+        loop {
+            self.seen = seen(probe, world);
+            if self.seen.is_none() || Instant::now() >= deadline {
+                return;
             }
-            _ => None,
-        };
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Remembers the most memory that the gate took, where that is the question.
@@ -166,6 +174,14 @@ impl Evidence {
             Canary::GateMemory(bound) => {
                 (self.gate_mib > bound).then(|| format!("the gate took {} MiB", self.gate_mib))
             }
+            Canary::Long(path, bound) => {
+                let long = fs::metadata(world.fill(path)).ok()?.len() >> 20;
+                (long > bound).then(|| format!("{long} MiB long"))
+            }
+            Canary::Output(bound) => {
+                let came = self.output_bytes >> 20;
+                (came > bound).then(|| format!("{came} MiB came through"))
+            }
             Canary::Seen(_) | Canary::Line(..) | Canary::Fills(..) => self.seen.clone(),
         }
     }
@@ -184,6 +200,18 @@ impl Evidence {
             .next_back()
             .unwrap_or_default();
         last.chars().filter(|c| !c.is_control()).take(160).collect()
+    }
+}
+
+fn seen(probe: &Probe, world: &World<'_>) -> Option<String> {
+    match probe.canary {
+        Canary::Seen(sight) => look(sight, world),
+        Canary::Line(file, text) => line(&world.fill(file), &world.fill(text), world),
+        Canary::Fills(folder, bound) => {
+            let size = size(Path::new(&world.fill(folder))) >> 20;
+            (size > bound).then(|| format!("{size} MiB"))
+        }
+        _ => None,
     }
 }
 

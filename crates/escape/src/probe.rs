@@ -26,6 +26,10 @@ pub(crate) enum Canary {
     Lives(&'static str),
     /// A folder holds more than so many MiB, or entries.
     Fills(&'static str, u64),
+    /// A file is longer than so many MiB.
+    Long(&'static str, u64),
+    /// More than so many MiB of output came through.
+    Output(u64),
     /// The kernel's clock error is this value.
     Clock(i64),
     /// The gate itself took more than so many MiB of memory, or failed.
@@ -61,8 +65,8 @@ pub(crate) enum Sight {
     ControllingTerminal,
     /// A debugger at one of them.
     Traced,
-    /// Another user than the one who started it.
-    User(u32),
+    /// Another effective user than the one who started it.
+    OtherUser,
     /// More than so many processes, threads included.
     Processes(u64),
     /// More than so many dead and unburied ones.
@@ -123,6 +127,8 @@ pub(crate) struct Probe {
     pub(crate) program: Program,
     /// Capabilities granted besides the usual ones.
     pub(crate) grants: &'static [&'static str],
+    /// Limits set besides the usual ones.
+    pub(crate) limits: &'static [&'static str],
     /// Why it is not run without the wall.
     pub(crate) not_bare: Option<&'static str>,
     /// Why it works inside for the time being.
@@ -137,6 +143,10 @@ pub(crate) struct Probe {
     pub(crate) with_victims_group: bool,
     /// The gate may refuse to start it at all.
     pub(crate) refusable: bool,
+    /// What is seen must still be there a while later: a bomb that is ended at once has been held.
+    pub(crate) lasting: bool,
+    /// No attack: it uses what was granted, and must work inside too.
+    pub(crate) granted: bool,
 }
 
 /// An attack that needs nothing special.
@@ -153,6 +163,7 @@ pub(crate) const fn probe(
         streams: Streams::Plain,
         program: Program::Static,
         grants: &[],
+        limits: &[],
         not_bare: None,
         expected_open: None,
         alone: false,
@@ -160,6 +171,8 @@ pub(crate) const fn probe(
         kill_starter: false,
         with_victims_group: false,
         refusable: false,
+        lasting: false,
+        granted: false,
     }
 }
 
@@ -176,6 +189,17 @@ impl Probe {
 
     pub(crate) const fn grants(mut self, grants: &'static [&'static str]) -> Self {
         self.grants = grants;
+        self
+    }
+
+    pub(crate) const fn limits(mut self, limits: &'static [&'static str]) -> Self {
+        self.limits = limits;
+        self.lasting = true;
+        self
+    }
+
+    pub(crate) const fn granted(mut self) -> Self {
+        self.granted = true;
         self
     }
 

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -87,6 +88,7 @@ fn attack(probe: &Probe, world: &mut World<'_>, place: Place) -> Outcome<Verdict
     }
     end_all(world)?;
     evidence.output = running.output();
+    evidence.output_bytes = running.counted.load(Ordering::Relaxed);
     evidence.told.clone_from(&victim.said);
     let proof = evidence.judge(probe, world, &before);
     before.restore(world);
@@ -130,8 +132,14 @@ fn free_port() -> Outcome<u16> {
 }
 
 /// What an attack needs to be there.
-fn prepare(probe: &Probe, world: &World<'_>) -> Outcome {
+fn prepare(probe: &Probe, world: &mut World<'_>) -> Outcome {
     match probe.attack.first() {
+        Some(&"reboot-key") => {
+            let now = std::fs::read_to_string("/proc/sys/kernel/ctrl-alt-del")?;
+            let other = if now.trim() == "0" { "1" } else { "0" };
+            world.facts.insert("cad".to_owned(), other.to_owned());
+            Ok(())
+        }
         Some(&"swap-on") => world
             .ask(&[
                 &world.tools.path("helper").display().to_string(),
@@ -187,6 +195,8 @@ fn lives(world: &World<'_>, beats: &str, grace: Duration) -> Option<String> {
 struct Running {
     child: Child,
     kept: Arc<Mutex<Vec<u8>>>,
+    /// Bytes of output, kept or not.
+    counted: Arc<AtomicU64>,
     readers: Vec<std::thread::JoinHandle<()>>,
 }
 
@@ -218,14 +228,15 @@ impl Running {
             .stderr(Stdio::piped())
             .process_group(i32::try_from(group)?)
             .spawn()?;
-        let kept = Arc::default();
+        let (kept, counted) = (Arc::default(), Arc::default());
         let readers = [
-            child.stdout.take().map(|end| gather(end, &kept)),
-            child.stderr.take().map(|end| gather(end, &kept)),
+            child.stdout.take().map(|end| gather(end, &kept, &counted)),
+            child.stderr.take().map(|end| gather(end, &kept, &counted)),
         ];
         Ok(Self {
             child,
             kept,
+            counted,
             readers: readers.into_iter().flatten().collect(),
         })
     }
@@ -282,13 +293,15 @@ impl Running {
 fn gather(
     mut from: impl Read + Send + 'static,
     kept: &Arc<Mutex<Vec<u8>>>,
+    counted: &Arc<AtomicU64>,
 ) -> std::thread::JoinHandle<()> {
-    let kept = kept.clone();
+    let (kept, counted) = (kept.clone(), counted.clone());
     std::thread::spawn(move || {
         let mut chunk = vec![0; 1 << 16];
         while let Ok(count @ 1..) = from.read(&mut chunk) {
             let new = chunk.get(..count).unwrap_or_default();
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            counted.fetch_add(count as u64, Ordering::Relaxed);
             let room = KEPT.saturating_sub(kept.len()).min(new.len());
             kept.extend_from_slice(new.get(..room).unwrap_or_default());
         }
@@ -320,6 +333,9 @@ fn words(probe: &Probe, world: &World<'_>, place: Place) -> Vec<String> {
         ];
         for atom in usual.iter().chain(probe.grants) {
             words.extend(["--allow".to_owned(), world.fill(atom)]);
+        }
+        for limit in probe.limits {
+            words.extend(["--limit".to_owned(), (*limit).to_owned()]);
         }
         words.push("--".to_owned());
     }

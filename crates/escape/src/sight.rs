@@ -142,9 +142,11 @@ impl Seen {
                 let tracer = self.number("status", "TracerPid:")?;
                 (tracer != 0).then(|| format!("traced by {tracer}"))
             }
-            Sight::User(user) => {
-                let uid = self.number("status", "Uid:")?;
-                (uid == u64::from(user)).then(|| format!("is user {uid}"))
+            Sight::OtherUser => {
+                let status = self.text("status");
+                let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+                let uid: u32 = line.split_whitespace().nth(1)?.parse().ok()?;
+                (uid != world.uid()?).then(|| format!("is user {uid}"))
             }
             Sight::Descriptors(bound) => {
                 let open = self.descriptors().len() as u64;

@@ -51,6 +51,12 @@ impl Row {
 
     /// Neither an escape nor an attack that was not tried.
     pub(crate) fn holds(&self) -> bool {
+        if self.probe.granted {
+            return self
+                .inside
+                .iter()
+                .all(|(_, verdict)| matches!(verdict, Verdict::Worked(_)));
+        }
         !self.is_broken() && (!self.works_inside() || self.probe.expected_open.is_some())
     }
 }

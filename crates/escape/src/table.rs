@@ -38,6 +38,8 @@ fn bare(row: &Row) -> String {
 fn inside(row: &Row, user: User) -> String {
     let found = row.inside.iter().find(|(one, _)| *one == user);
     match found.map(|(_, verdict)| verdict) {
+        Some(Verdict::Worked(_)) if row.probe.granted => "works, as granted".to_owned(),
+        Some(Verdict::Held(why)) if row.probe.granted => format!("GRANTED, BUT HELD: {why}"),
         Some(Verdict::Worked(how)) if row.probe.expected_open.is_some() => format!("open ({how})"),
         Some(Verdict::Worked(how)) => format!("ESCAPED: {how}"),
         Some(Verdict::Held(_)) => "held".to_owned(),

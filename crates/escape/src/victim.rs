@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub(crate) struct Victim {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
+    /// The command that removes what outlives it.
+    forget: (PathBuf, Vec<String>),
     /// Everything that it said.
     pub(crate) said: Vec<String>,
 }
@@ -52,6 +55,7 @@ impl Victim {
             stdin: child.stdin.take(),
             child,
             lines,
+            forget: (world.tools.path("helper"), Vec::new()),
             said: Vec::new(),
         };
         for line in victim.until("ready")? {
@@ -59,6 +63,9 @@ impl Victim {
                 world.facts.insert(name.to_owned(), value.to_owned());
             }
         }
+        let left = ["shm", "msq", "sem", "posix"].map(|name| world.facts.get(name).cloned());
+        let words = left.into_iter().flatten();
+        victim.forget.1 = std::iter::once("forget".to_owned()).chain(words).collect();
         victim.said.clear();
         Ok(victim)
     }
@@ -105,5 +112,6 @@ impl Drop for Victim {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = Command::new(&self.forget.0).args(&self.forget.1).output();
     }
 }

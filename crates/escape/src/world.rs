@@ -111,6 +111,12 @@ impl<'t> World<'t> {
         self.root().join(rest)
     }
 
+    /// The number of the attacker's user.
+    pub(crate) fn uid(&self) -> Option<u32> {
+        use std::os::unix::fs::MetadataExt as _;
+        fs::metadata(self.path("write")).ok().map(|meta| meta.uid())
+    }
+
     /// A file of the machine's shared scratch space.
     fn in_tmp(&self) -> PathBuf {
         PathBuf::from(format!("/tmp/escape-{}", self.mark))

@@ -8,7 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <mqueue.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
 #include <sys/resource.h>
 #include <sys/reboot.h>
 #include <sys/shm.h>
@@ -101,6 +105,15 @@ static int ipc_remove(char **a) {
     return id < 0 ? 1 : shmctl(id, IPC_RMID, NULL);
 }
 
+/* `forget SHM MSG SEM NAME`: what a victim leaves that could not clean up. */
+static int forget(char **a) {
+    shmctl(atoi(a[0]), IPC_RMID, NULL);
+    msgctl(atoi(a[1]), IPC_RMID, NULL);
+    semctl(atoi(a[2]), 0, IPC_RMID);
+    shm_unlink(a[3]);
+    return mq_unlink(a[3]);
+}
+
 static int quit_swap(char **a) { return swapoff(a[0]); }
 
 int main(int argc, char **argv) {
@@ -108,7 +121,7 @@ int main(int argc, char **argv) {
         const char *name;
         int (*run)(char **a);
     } all[] = {{"leak", leak},       {"terminal", terminal},     {"stop", stop},   {"unmount", unmount},
-               {"clock", clock_error}, {"swap-space", swap_space}, {"ipc-remove", ipc_remove}, {"swap-off", quit_swap}};
+               {"clock", clock_error}, {"swap-space", swap_space}, {"ipc-remove", ipc_remove}, {"forget", forget}, {"swap-off", quit_swap}};
     for (size_t i = 0; argc > 1 && i < sizeof all / sizeof *all; i++)
         if (!strcmp(all[i].name, argv[1])) return all[i].run(argv + 2);
     return 2;

@@ -121,7 +121,8 @@ static void share(const char *mark) {
     must(ftruncate(posix_fd, 4096), "size it");
     posix = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, posix_fd, 0);
     strcpy(posix, secret);
-    posix_queue = mq_open(posix_name, O_CREAT | O_EXCL | O_RDONLY | O_NONBLOCK, 0600, NULL);
+    struct mq_attr small = {.mq_maxmsg = 2, .mq_msgsize = 256};
+    posix_queue = mq_open(posix_name, O_CREAT | O_EXCL | O_RDONLY | O_NONBLOCK, 0600, &small);
     printf("posix %s\n", posix_name);
     long key = syscall(SYS_add_key, "user", posix_name + 1, secret, strlen(secret), KEY_SPEC_USER_KEYRING);
     printf("key %ld\n", key);
@@ -281,6 +282,7 @@ int main(int argc, char **argv) {
     snprintf(path, sizeof path, "=%s", secret);
     serve_unix(SOCK_STREAM, path, "hidden");
     serve_inet(SOCK_STREAM, "tcp", 0);
+    serve_inet(SOCK_STREAM, "second", 0);
     serve_inet(SOCK_STREAM, "tcp6", 1);
     serve_inet(SOCK_DGRAM, "udp", 0);
     serve_inet(SOCK_DGRAM, "udp6", 1);

@@ -1,7 +1,7 @@
 //! Files by name, link and race.
 
 use super::{Canary, Probe, SAID, probe};
-use crate::probe::Streams;
+use crate::probe::{Sight, Streams};
 
 const fn changed(path: &'static str) -> Canary {
     Canary::Changed(path)
@@ -297,7 +297,7 @@ pub(super) const LINKS: &[Probe] = &[
     ),
     probe(
         "race: a parent moved away",
-        &["race-parent", "@/write", "../../secret/key"],
+        &["race-parent", "@/write", "../../../secret/key"],
         SAID,
     ),
     probe(
@@ -313,4 +313,24 @@ pub(super) const LINKS: &[Probe] = &[
     )
     .streams(Streams::ReadOnlyFile)
     .expected_open("standard streams come with their owner's rights"),
+];
+
+/// No attacks: a wall that lets nothing through would hold all of those.
+pub(super) const GRANTED: &[Probe] = &[
+    probe(
+        "write a granted file",
+        &["create", "@/write/new"],
+        changed("@/write/new"),
+    )
+    .granted(),
+    probe("read a granted secret", &["cat", "@/secret/key"], SAID)
+        .grants(&["read_files:@/secret/key"])
+        .granted(),
+    probe(
+        "run a granted program",
+        &["run", "@/read/tool"],
+        Canary::Seen(Sight::OtherProgram),
+    )
+    .grants(&["execute_code:@/read/tool"])
+    .granted(),
 ];

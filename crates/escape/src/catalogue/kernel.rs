@@ -106,7 +106,7 @@ pub(super) const DOORS: &[Probe] = &[
     .alone(),
     probe(
         "reboot: control-alt-delete",
-        &["reboot-key", "1"],
+        &["reboot-key", "{cad}"],
         Canary::Changed("/proc/sys/kernel/ctrl-alt-del"),
     )
     .alone(),
@@ -132,7 +132,7 @@ pub(super) const DOORS: &[Probe] = &[
     probe(
         "another user",
         &["set-user", "12345"],
-        Canary::Seen(Sight::User(12345)),
+        Canary::Seen(Sight::OtherUser),
     ),
     probe(
         "/dev/kmsg",

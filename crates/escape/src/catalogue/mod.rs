@@ -16,7 +16,7 @@ const SAID: Canary = Canary::Said;
 
 /// Every attack, in the order in which it is shown.
 pub(crate) fn all() -> Vec<Probe> {
-    let classes: [(&'static str, &[Probe]); 23] = [
+    let classes: [(&'static str, &[Probe]); 25] = [
         ("files", files::FILES),
         ("links and races", files::LINKS),
         ("/proc and /sys", processes::PROC),
@@ -40,6 +40,8 @@ pub(crate) fn all() -> Vec<Probe> {
         ("starving others", bombs::STARVING),
         ("secrets", secrets::SECRETS),
         ("programs", programs::PROGRAMS),
+        ("granted network", network::GRANTED),
+        ("what is granted", files::GRANTED),
     ];
     let named = |(class, probes): (&'static str, &[Probe])| {
         probes

@@ -1,6 +1,6 @@
 //! Running what was not granted.
 
-use super::{Canary, Probe, SAID, probe};
+use super::{Canary, Probe, probe};
 use crate::probe::{Program, Sight};
 
 const OTHER: Canary = Canary::Seen(Sight::OtherProgram);
@@ -111,11 +111,10 @@ pub(super) const PROGRAMS: &[Probe] = &[
     ),
     probe(
         "a set-user-id program",
-        &["set-id", "@/set-id/tool", "@/set-id/key"],
-        SAID,
+        &["set-id", "@/set-id/tool"],
+        Canary::Seen(Sight::OtherUser),
     )
-    .grants(&["execute_code:@/set-id/tool", "read_files:@/set-id/key"])
-    .refusable(),
+    .grants(&["execute_code:@/set-id/tool"]),
     probe(
         "a set-user-id program of the machine",
         &["run", "/usr/bin/passwd"],

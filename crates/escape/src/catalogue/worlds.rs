@@ -112,11 +112,7 @@ pub(super) const NAMESPACES: &[Probe] = &[
         &["nested", "@/secret", "@/write", "key"],
         SAID,
     ),
-    probe(
-        "an identity map of one's own",
-        &["own-map", "1000"],
-        apart("user"),
-    ),
+    probe("an identity map of one's own", &["own-map"], apart("user")),
     probe(
         "join the victim's mounts",
         &["join-process", "{pid}", "@/secret/key"],
