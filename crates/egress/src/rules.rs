@@ -423,12 +423,12 @@ mod tests {
             let treatment = rules.treatment(&host, port);
             for (scheme, point) in points(&host, port) {
                 let permitted = grant.permits(&point);
-                let carried_unseen = match (treatment, scheme) {
-                    (Treatment::Splice, Scheme::Tcp) => true,
-                    (Treatment::Speak { tls: Some(Tls::Splice), .. }, Scheme::Https) => true,
-                    _ => false,
-                };
-                prop_assert!(!carried_unseen || permitted, "{} by {:?}", point, treatment);
+                let unseen = matches!(
+                    (treatment, scheme),
+                    (Treatment::Splice, Scheme::Tcp)
+                        | (Treatment::Speak { tls: Some(Tls::Splice), .. }, Scheme::Https)
+                );
+                prop_assert!(!unseen || permitted, "{} by {:?}", point, treatment);
                 let reachable = match (treatment, scheme) {
                     (Treatment::Splice, _) => true,
                     (Treatment::Speak { http, .. }, Scheme::Http) => http,
