@@ -2,6 +2,7 @@
 
 mod echo;
 mod machine;
+mod operate;
 mod relay;
 mod rows;
 mod sample;
@@ -38,6 +39,10 @@ fn main() -> ExitCode {
         }
         ["echo-server"] => echo::serve().map(|()| true),
         ["relay", program, rest @ ..] => relay::run(program, rest).map(|()| true),
+        ["operate", read, write] => operate::serve(read, write).map(|()| true),
+        ["operate-landlock", read, write] => {
+            operate::serve_under_landlock(read, write).map(|()| true)
+        }
         _ => bench(&words),
     };
     match done {

@@ -6,7 +6,7 @@ use bailiwick_capability::Grant;
 use bailiwick_jail::{Native, Stdio};
 use bailiwick_wall::{Closure, Limits, Program};
 
-use super::Effort;
+use super::{Effort, libraries};
 use crate::Outcome;
 use crate::sample::{Row, Side, compare};
 
@@ -24,7 +24,6 @@ const BWRAP: [&str; 8] = [
 
 pub(crate) fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     let native = Native::probe()?;
-    let libraries = ["/usr", "/lib", "/lib64", "/bin"].map(std::path::PathBuf::from);
     let program = Program {
         program: TRUE.into(),
         args: Vec::new(),
@@ -32,7 +31,7 @@ pub(crate) fn measure(effort: Effort) -> Outcome<Vec<Row>> {
         cwd: "/".into(),
         closure: Closure {
             read: Vec::new(),
-            run: libraries.into_iter().filter(|path| path.exists()).collect(),
+            run: libraries(),
         },
     };
     let (grant, limits) = (Grant::default(), Limits::default());
