@@ -2,6 +2,7 @@
 
 mod confined;
 mod native;
+mod programs;
 mod wasm;
 mod world;
 

@@ -42,6 +42,7 @@ pub(crate) enum Node {
     /// A file of ours over one of the host's, which a mount shows there.
     Over {
         content: Vec<u8>,
+        run: bool,
     },
     Scratch,
     Proc,
@@ -73,6 +74,8 @@ pub(crate) struct Layout {
     pub(crate) terminals: bool,
     /// Writable trees with their holes, whose upper folders the broker writes.
     pub(crate) brokered: Vec<(Located, Vec<PathBuf>)>,
+    /// Programs in whose place a stub stands.
+    pub(crate) stubs: Vec<PathBuf>,
 }
 
 impl Layout {
@@ -130,6 +133,7 @@ struct Draft {
     nodes: BTreeMap<PathBuf, Node>,
     rules: BTreeMap<PathBuf, u64>,
     brokered: Vec<(Located, Vec<PathBuf>)>,
+    stubs: Vec<PathBuf>,
 }
 
 impl Draft {
@@ -283,6 +287,26 @@ impl Draft {
         Ok(())
     }
 
+    /// Puts a stub in the place of a program, which asks the host to run it.
+    fn add_stub(&mut self, path: &Path) -> Result<(), PathFault> {
+        let (found, links) = follow(path)?;
+        for (link, target) in links {
+            self.nodes.entry(link).or_insert(Node::Link(target));
+        }
+        let content = base::INIT.to_vec();
+        let node = match self.is_shown(&found.real) {
+            true => Node::Over { content, run: true },
+            false => Node::File {
+                content,
+                mode: 0o555,
+            },
+        };
+        self.allow(&found.real, Rights::RUN, false);
+        self.nodes.insert(found.real.clone(), node);
+        self.stubs.push(found.real);
+        Ok(())
+    }
+
     /// Shows files of ours, in place of the host's where those would be seen.
     fn add_files(&mut self, files: &[(PathBuf, Vec<u8>)]) {
         for (path, content) in files {
@@ -290,7 +314,10 @@ impl Draft {
             let node = match self.is_shown(path) {
                 // Nothing to lie over: what a mount shows cannot be added to.
                 true if locate(path).is_err() => continue,
-                true => Node::Over { content },
+                true => Node::Over {
+                    content,
+                    run: false,
+                },
                 false => Node::File {
                     content,
                     mode: 0o444,
@@ -359,6 +386,7 @@ impl Draft {
             nodes,
             rules,
             brokered: self.brokered,
+            stubs: self.stubs,
             terminals: false,
         })
     }
@@ -409,6 +437,7 @@ pub(crate) fn plan(
         draft.show_runtime(path, Access::Run, Rights::RUN)?;
     }
     let runtime: Vec<PathBuf> = draft.nodes.keys().cloned().collect();
+    let mut stubs = BTreeSet::new();
     for atom in grant.atoms() {
         let holes = hole_paths(atom);
         let in_runtime = |hole: &&PathBuf| runtime.iter().any(|part| hole.starts_with(part));
@@ -425,6 +454,11 @@ pub(crate) fn plan(
             (Kind::WriteFiles, Scope::Path(scope)) => {
                 draft.show_grant(scope, &holes, Access::Write, Rights::WRITE)?
             }
+            (Kind::ExecuteCode, Scope::Program(scope)) if !scope.args().is_empty() => {
+                if let ProgramRef::Path(path) = scope.program() {
+                    stubs.insert(PathBuf::from(path.as_str()));
+                }
+            }
             (Kind::ExecuteCode | Kind::ExecuteShell, Scope::Program(scope)) => {
                 if let ProgramRef::Path(path) = scope.program() {
                     let found =
@@ -438,6 +472,9 @@ pub(crate) fn plan(
         }
     }
     draft.add_base(uid, gid)?;
+    for stub in stubs {
+        draft.add_stub(&stub)?;
+    }
     draft.add_files(files);
     draft.finish()
 }

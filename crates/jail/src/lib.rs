@@ -45,4 +45,5 @@ pub use jailed::Jailed;
 pub use machine::{Fact, Machine, Setting};
 pub use native::Native;
 pub use spawn::Stdio;
+pub use supervise::{Asked, Programs, Running};
 pub use terminal::Terminal;

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use bailiwick_capability::{Grant, Kind};
+use bailiwick_capability::{Grant, Kind, Scope};
 use bailiwick_wall::{HeldAtom, Limits, Program, Report, Wall, WallError};
 use rustix::process::{getegid, geteuid};
 
@@ -24,7 +24,7 @@ use crate::layout::{Access, Layout, Node, plan};
 use crate::paths::{PathFault, What as Found};
 use crate::seccomp::Profile;
 use crate::spawn::{Pipes, Stdio, c_string, relative, start};
-use crate::supervise::{self, View};
+use crate::supervise::{self, Runner, View};
 use crate::{landlock, report, seccomp};
 
 /// The native wall on this machine. Make it once with [`Native::probe`], which starts a process; copy it freely.
@@ -85,7 +85,13 @@ impl Native {
     ) -> Result<Jailed, WallError> {
         let served = |held: &HeldAtom| {
             let kind = held.atom.capability().kind();
-            extras.network.is_some() && matches!(kind, Kind::NetworkAccess | Kind::UseSecret)
+            match (kind, held.atom.capability().scope()) {
+                (Kind::NetworkAccess | Kind::UseSecret, _) => extras.network.is_some(),
+                (Kind::ExecuteCode, Scope::Program(scope)) => {
+                    !scope.args().is_empty() && extras.programs.is_some()
+                }
+                _ => false,
+            }
         };
         let report = self.report(grant);
         let refused: Vec<_> = report
@@ -109,15 +115,20 @@ impl Native {
         }
         let profile = self.profile(extras, &layout)?;
         let watched = profile.watch != Watch::Nothing;
-        let mut pipes =
-            Pipes::new(stdio, profile.network, watched).map_err(|error| pipes_failed(&error))?;
+        let mut pipes = Pipes::new(stdio, extras.streams.as_deref(), profile.network, watched)
+            .map_err(|error| pipes_failed(&error))?;
         let group = bounds::group(limits)?;
         let plan = self.prepare(program, &layout, limits, group.as_ref(), &pipes, extras)?;
         let mut watcher = None;
         if let Some(control) = pipes.take_control() {
             let broker = layout.broker(grant).map_err(planning_failed)?;
             let view = View::of(&layout, extras.network.as_ref());
-            let watched = supervise::start(control, profile, view, broker, extras.denials.clone());
+            let runner = extras
+                .programs
+                .clone()
+                .map(|programs| Runner::new(programs, layout.stubs.clone()));
+            let denials = extras.denials.clone();
+            let watched = supervise::start(control, profile, view, broker, runner, denials);
             watcher = Some(watched.map_err(|error| pipes_failed(&error))?);
         }
         let mut jailed = start(&plan, pipes, |failure| describe(failure, &layout))?;
@@ -204,14 +215,15 @@ impl Native {
     /// answers calls is never left out.
     fn profile(&self, extras: &Extras, layout: &Layout) -> Result<Profile, WallError> {
         // What the broker is to answer must come to it.
-        let needed = match layout.brokered.is_empty() {
+        let needed = match layout.brokered.is_empty() && layout.stubs.is_empty() {
             true => Watch::Nothing,
             false => Watch::Acts,
         };
         if !self.tells && needed != Watch::Nothing {
             return Err(unsupported(
-                "a writable folder with a forbidden part is held by answering system calls, and something around \
-                 this process watches those already; run it outside of that, or grant folders without holes",
+                "a writable folder with a forbidden part, and arguments of programs, are held by answering system \
+                 calls, and something around this process watches those already; run it outside of that, or grant \
+                 folders without holes and programs without arguments",
             ));
         }
         Ok(Profile {
@@ -318,8 +330,9 @@ fn makes(layout: &Layout) -> Result<Vec<Make>, WallError> {
                 content: content.clone(),
                 mode: *mode,
             },
-            Node::Over { content } => What::Over {
+            Node::Over { content, run } => What::Over {
                 content: content.clone(),
+                run: *run,
             },
             Node::Scratch => What::Scratch {
                 place: place(path, true),

@@ -87,7 +87,12 @@ pub(crate) struct Numbers {
 pub(crate) const FIRST: i32 = 10;
 
 impl Pipes {
-    pub(crate) fn new(stdio: Stdio, networked: bool, watched: bool) -> io::Result<Self> {
+    pub(crate) fn new(
+        stdio: Stdio,
+        streams: Option<&[OwnedFd; 3]>,
+        networked: bool,
+        watched: bool,
+    ) -> io::Result<Self> {
         let raise = |fd: OwnedFd| fcntl_dupfd_cloexec(&fd, FIRST);
         let passage = |wanted: bool| -> io::Result<Option<(OwnedFd, OwnedFd)>> {
             if !wanted {
@@ -117,14 +122,16 @@ impl Pipes {
                 let host = [None, Some(stdout.0), Some(stderr.0)];
                 ([own(stdin.as_fd())?, stdout.1, stderr.1], host)
             }
-            Stdio::Inherit => (
-                [
-                    own(stdin.as_fd())?,
-                    own(stdout.as_fd())?,
-                    own(stderr.as_fd())?,
-                ],
-                Default::default(),
-            ),
+            Stdio::Inherit => {
+                let [stdin, stdout, stderr] = match streams {
+                    Some(streams) => streams.each_ref().map(AsFd::as_fd),
+                    None => [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
+                };
+                (
+                    [own(stdin)?, own(stdout)?, own(stderr)?],
+                    Default::default(),
+                )
+            }
             // The terminal takes their place as soon as it is there.
             Stdio::Terminal(terminal) => {
                 let errors = match terminal.takes_errors() {

@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::confined::Confined;
+use super::programs::is_bound;
 use super::world::{NativeWall, World};
 
 /// What is kept of what a plugin wrote last to its standard error.
@@ -160,6 +161,8 @@ pub(crate) fn granted_programs(grant: &Grant) -> Vec<PathBuf> {
         .of_kind(Kind::ExecuteCode)
         .chain(grant.of_kind(Kind::ExecuteShell));
     programs
+        // Where only some arguments are granted, a stub stands that needs nothing.
+        .filter(|atom| !is_bound(atom))
         .filter_map(|atom| program_of(atom.capability()))
         .collect()
 }

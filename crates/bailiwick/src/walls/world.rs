@@ -3,16 +3,18 @@
 use std::io;
 use std::sync::Arc;
 
-use bailiwick_capability::{Capability, Grant, Granted, Kind, NameScope, Scope};
+use bailiwick_capability::{Capability, Grant, Granted, Kind, NameScope, ProgramScope, Scope};
 use bailiwick_egress::{Egress, Listeners, MayUse, Prepared, SecretUses};
 use bailiwick_gate::record::Record;
 use bailiwick_gate::world::Launch;
-use bailiwick_jail::{Extras, Jailed, Native, Network, Watch};
+use bailiwick_jail::{Extras, Jailed, Native, Network, Programs, Watch};
 use bailiwick_runtime::Settings;
 use bailiwick_secret::{Store, placeholder};
 use bailiwick_wall::{Denials, HeldAtom, Hold, Program, Report, Secret, Wall, WallError};
+use tokio::runtime::Handle;
 
 use super::native::{extend_by, extend_closure};
+use super::programs::{Bound, is_bound};
 
 /// The native wall with all that stands around it.
 #[derive(Clone)]
@@ -35,6 +37,7 @@ impl Wall for NativeWall {
             let hold = match held.atom.capability().kind() {
                 Kind::NetworkAccess => bailiwick_egress::hold(&held.atom, grant),
                 Kind::UseSecret => self.hold_secret(&held, grant),
+                Kind::ExecuteCode if is_bound(&held.atom) => self.hold_bound(&held.atom, grant),
                 _ => held.hold,
             };
             HeldAtom { hold, ..held }
@@ -46,7 +49,51 @@ impl Wall for NativeWall {
     }
 }
 
+/// To whom a world's refusals and acts are told.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(super) denials: Denials,
+    pub(super) record: Option<Record>,
+}
+
 impl NativeWall {
+    /// A program with some arguments is held where the program is: a stub takes its place.
+    fn hold_bound(&self, atom: &Granted, grant: &Grant) -> Hold {
+        let Scope::Program(scope) = atom.capability().scope() else {
+            return Hold::Not {
+                why: "it is no program".to_owned(),
+            };
+        };
+        let bare = ProgramScope::new(scope.program().clone(), Vec::new())
+            .and_then(|scope| Capability::new(Kind::ExecuteCode, Scope::Program(scope)));
+        let bare = match bare {
+            Ok(bare) if atom.holes().is_empty() => Granted::whole(bare),
+            _ => {
+                return Hold::Not {
+                    why: "a program with forbidden parts cannot be held".to_owned(),
+                };
+            }
+        };
+        let beside = grant.atoms().iter().filter(|other| *other != atom).cloned();
+        let report = self.jail.report(&Grant::new(beside.chain([bare.clone()])));
+        match report.atoms.into_iter().find(|held| held.atom == bare).map(|held| held.hold) {
+            Some(Hold::Fully { .. }) if self.jail.tells() => Hold::Fully {
+                how: "in its place stands a stub that asks the host, which runs what begins with these arguments in a \
+                      wall of its own"
+                    .to_owned(),
+            },
+            Some(Hold::Fully { .. }) => Hold::Not {
+                why: "its arguments are held by answering system calls, and something around this process watches \
+                      those already"
+                    .to_owned(),
+            },
+            Some(not) => not,
+            None => Hold::Not {
+                why: "the program is granted as a whole by another atom".to_owned(),
+            },
+        }
+    }
+
     fn hold_secret(&self, held: &HeldAtom, grant: &Grant) -> Hold {
         let not = |why: String| Hold::Not { why };
         let Some(name) = exact_name(held) else {
@@ -79,7 +126,7 @@ impl NativeWall {
         bailiwick_egress::hold(&held.atom, grant)
     }
 
-    /// Makes the world that `launch` grants to `program`. Nothing starts.
+    /// Makes the world that `launch` grants to `program`. Nothing starts. Called inside of a tokio runtime.
     ///
     /// # Errors
     /// What cannot be held, found or prepared.
@@ -95,15 +142,41 @@ impl NativeWall {
             .iter()
             .map(|(name, value)| (name.into(), value.into()));
         program.env.extend(own);
+        let around = Surroundings {
+            denials: launch.denials.clone(),
+            record: launch.record.clone(),
+        };
+        let bound = grant.atoms().iter().any(is_bound).then(|| Bound {
+            wall: self.clone(),
+            settings: settings.clone(),
+            grant: grant.clone(),
+            env: program.env.clone(),
+            limits: launch.limits.clone(),
+            around: around.clone(),
+            handle: Handle::current(),
+        });
+        let mut world = self.assemble(program, grant, around, settings)?;
+        world.extras.programs = bound.map(|bound| Arc::new(bound) as Arc<dyn Programs>);
+        Ok(world)
+    }
+
+    /// Makes a world of `grant` for a program with its whole environment.
+    pub(super) fn assemble(
+        &self,
+        mut program: Program,
+        grant: Grant,
+        around: Surroundings,
+        settings: &Settings,
+    ) -> Result<World, WallError> {
         extend_closure(&mut program.closure, &grant, settings)?;
         if grant.of_kind(Kind::NetworkAccess).next().is_some() {
             // Nothing was granted yet when the program was prepared.
             let own = program.program.clone();
             extend_by(&mut program.closure, &own, &grant, settings)?;
         }
-        let egress = self.egress(&grant, launch.record.clone())?;
+        let egress = self.egress(&grant, around.record)?;
         let mut extras = Extras {
-            denials: launch.denials.clone(),
+            denials: around.denials,
             watch: self.watch,
             ..Extras::default()
         };

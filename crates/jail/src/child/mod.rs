@@ -107,6 +107,7 @@ pub(crate) enum What {
     /// A file of ours over one that a mount shows.
     Over {
         content: Vec<u8>,
+        run: bool,
     },
     Scratch {
         place: Place,

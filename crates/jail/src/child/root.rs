@@ -86,7 +86,7 @@ fn file(root: i32, at: &CStr, content: &[u8], mode: u32) -> Result<(), Errno> {
     written
 }
 
-/// Its file has no name left once it is mounted.
+/// Its file keeps no name of its own.
 fn over(root: i32, make: &Make, content: &[u8], run: bool) -> Result<(), Errno> {
     let name = c".over";
     file(root, name, content, 0o555)?;
@@ -95,8 +95,8 @@ fn over(root: i32, make: &Make, content: &[u8], run: bool) -> Result<(), Errno> 
     sys::close(location);
     let noexec = if run { 0 } else { NOEXEC };
     sys::mount_setattr(mount, c"", false, RDONLY | NOSUID | NODEV | noexec, 0)?;
-    sys::unlinkat(root, name)?;
-    attach(root, make, Place::Exists, mount)
+    attach(root, make, Place::Exists, mount)?;
+    sys::unlinkat(root, name)
 }
 
 /// A `/proc` that shows processes of this pid namespace and nothing of the machine.

@@ -83,14 +83,14 @@ impl Native {
             },
             ..Extras::default()
         };
-        let mut pipes =
-            Pipes::new(Stdio::Piped, false, self.tells).map_err(|error| pipes_failed(&error))?;
+        let mut pipes = Pipes::new(Stdio::Piped, None, false, self.tells)
+            .map_err(|error| pipes_failed(&error))?;
         let limits = Limits::default();
         let plan = self.prepare(&nothing, &empty, &limits, None, &pipes, &extras)?;
         if let Some(control) = pipes.take_control() {
             let (profile, view) = (self.profile(&extras, &empty)?, View::default());
             let broker = Broker::default();
-            supervise::start(control, profile, view, broker, Denials::new())
+            supervise::start(control, profile, view, broker, None, Denials::new())
                 .map_err(|error| pipes_failed(&error))?;
         }
         match start(&plan, pipes, |failure| describe(failure, &empty)) {

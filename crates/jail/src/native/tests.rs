@@ -27,7 +27,7 @@ fn start_spoilt(spoil: impl FnOnce(&mut Plan)) -> Result<Jailed, WallError> {
     let native = Native::probe().unwrap();
     let layout = native.layout(&program(), &Grant::default(), &[]).unwrap();
     let extras = Extras::default();
-    let pipes = Pipes::new(Stdio::Piped, false, false).unwrap();
+    let pipes = Pipes::new(Stdio::Piped, None, false, false).unwrap();
     let mut plan = native
         .prepare(
             &program(),
@@ -113,7 +113,7 @@ fn l14_a_path_that_went_away_is_noticed() {
 
 #[test]
 fn handed_descriptors_lie_above_those_that_they_become() {
-    let pipes = Pipes::new(Stdio::Piped, true, true).unwrap();
+    let pipes = Pipes::new(Stdio::Piped, None, true, true).unwrap();
     let numbers = pipes.numbers();
     let passages = [numbers.control.unwrap(), numbers.listeners.unwrap()];
     let others = [numbers.report, numbers.life].into_iter().chain(passages);
@@ -155,4 +155,37 @@ fn l20_a_variable_arrives_under_its_own_name_or_not_at_all() {
     for (name, value) in [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "x\0y")] {
         assert!(of(name, value).is_err(), "{name:?}");
     }
+}
+
+/// As where version 2 is delegated: the child is made straight in its group.
+#[test]
+fn a_child_is_made_inside_its_group() {
+    use std::os::fd::AsRawFd;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "));
+    let Some(mount) = mount.filter(|_| geteuid().is_root()) else {
+        return;
+    };
+    let name = format!("wall-{}", std::process::id());
+    let dir = Path::new(mount.split(' ').nth(4).unwrap()).join(&name);
+    std::fs::create_dir(&dir).unwrap();
+    let folder = std::fs::File::open(&dir).unwrap();
+    let mut jailed = start_spoilt(|plan| {
+        plan.entrance = crate::cgroup::Entrance {
+            files: Vec::new(),
+            folder: Some(folder.as_raw_fd()),
+        };
+    })
+    .unwrap();
+    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", jailed.pid()));
+    let status = jailed.wait().unwrap();
+    std::fs::remove_dir(&dir).unwrap();
+    assert!(status.success());
+    let groups = groups.unwrap();
+    assert!(
+        groups
+            .lines()
+            .any(|line| line.starts_with("0::") && line.ends_with(&name)),
+        "{groups}"
+    );
 }

@@ -10,6 +10,7 @@ mod attempt;
 mod broker;
 mod inside;
 mod observe;
+mod programs;
 mod refused;
 mod view;
 
@@ -26,9 +27,11 @@ use crate::child::{ARMED, NOTIFICATIONS};
 use crate::passing;
 use crate::seccomp::{Judged, Profile, judge};
 use crate::sys;
-use crate::sys::notify;
+use crate::sys::notify::{self, Notification};
 pub(crate) use broker::{Broker, Reads, Tree};
 use observe::Observer;
+pub(crate) use programs::{ASK, Runner};
+pub use programs::{Asked, Programs, Running};
 pub(crate) use view::View;
 
 /// What the thread needs besides its memory on the heap.
@@ -44,6 +47,7 @@ pub(crate) fn start(
     profile: Profile,
     view: View,
     broker: Broker,
+    runner: Option<Runner>,
     denials: Denials,
 ) -> io::Result<Watcher> {
     let watcher = Watcher::default();
@@ -59,10 +63,11 @@ pub(crate) fn start(
         notify::wake_synchronously(listener.as_fd());
         let mut supervisor = Supervisor {
             control: Some(control),
-            listener,
+            listener: Arc::new(listener),
             profile,
             observer: Observer::new(view, denials.clone()),
             broker,
+            runner,
             denials,
         };
         // The broker makes files with the program's umask, not with the host's.
@@ -111,17 +116,18 @@ impl Drop for Ended {
 struct Supervisor {
     /// Until the program itself runs.
     control: Option<OwnedFd>,
-    listener: OwnedFd,
+    listener: Arc<OwnedFd>,
     profile: Profile,
     observer: Observer,
     broker: Broker,
+    runner: Option<Runner>,
     denials: Denials,
 }
 
 impl Supervisor {
     /// Waits for a call; false once nobody is left who could make one.
     fn waited(&self) -> bool {
-        let mut polled = [PollFd::new(&self.listener, PollFlags::IN)];
+        let mut polled = [PollFd::new(&*self.listener, PollFlags::IN)];
         loop {
             match poll(&mut polled, None) {
                 Err(rustix::io::Errno::INTR) => {}
@@ -139,6 +145,9 @@ impl Supervisor {
             return;
         };
         let armed = self.is_armed();
+        if call.number.cast_unsigned() == ASK {
+            return self.run(&call);
+        }
         let judged = judge(self.profile, call.arch, call.number, &call.args);
         if armed
             && judged == Judged::Watched
@@ -160,6 +169,16 @@ impl Supervisor {
             Judged::Watched if armed => self.observer.watch(self.listener.as_fd(), &call),
             Judged::Watched => notify::let_go(self.listener.as_fd(), call.id),
         };
+    }
+
+    /// A stub asks; what is not asked by one of ours is refused like any unknown call.
+    fn run(&self, call: &Notification) {
+        match &self.runner {
+            Some(runner) => runner.answer(&self.listener, call, &self.denials),
+            None => {
+                let _ = notify::fail(self.listener.as_fd(), call.id, libc::ENOSYS);
+            }
+        }
     }
 
     /// Whether the program itself runs by now: what comes before is our own building.

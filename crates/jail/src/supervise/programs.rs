@@ -96,7 +96,11 @@ impl Runner {
         }
         if self.runs.fetch_add(1, Ordering::AcqRel) >= MAX_RUNS {
             self.runs.fetch_sub(1, Ordering::AcqRel);
-            denials.add("execute_code", &shown(&asked), "too many programs run at once");
+            denials.add(
+                "execute_code",
+                &shown(&asked),
+                "too many programs run at once",
+            );
             return refuse(Errno::AGAIN);
         }
         let run = Run {
@@ -118,7 +122,7 @@ impl Runner {
             let link = readlinkat(CWD, format!("/proc/{}/{name}", call.pid), Vec::new())?;
             Ok::<_, Errno>(PathBuf::from(OsString::from_vec(link.into_bytes())))
         };
-        let program = link("exe")?;
+        let program = without_mark(link("exe")?);
         if !self.stubs.contains(&program) {
             return Err(Errno::PERM);
         }
@@ -140,6 +144,13 @@ impl Runner {
     }
 }
 
+/// A stub over a file that a mount shows has no name but its place, which the kernel marks.
+fn without_mark(path: PathBuf) -> PathBuf {
+    let text = path.into_os_string().into_vec();
+    let bare = text.strip_suffix(b" (deleted)").map(<[u8]>::to_vec);
+    PathBuf::from(OsString::from_vec(bare.unwrap_or(text)))
+}
+
 /// The strings of a null-terminated array, without the first.
 fn strings(thread: u32, array: u64) -> Result<Vec<OsString>, Errno> {
     let (mut found, mut bytes) = (Vec::new(), 0);
@@ -153,7 +164,8 @@ fn strings(thread: u32, array: u64) -> Result<Vec<OsString>, Errno> {
         if pointer == 0 {
             return Ok(found);
         }
-        let text = super::broker::read_string(thread, pointer, MAX_BYTES - bytes).ok_or(Errno::TOOBIG)?;
+        let text =
+            super::broker::read_string(thread, pointer, MAX_BYTES - bytes).ok_or(Errno::TOOBIG)?;
         bytes += text.len() + 1;
         if bytes >= MAX_BYTES {
             return Err(Errno::TOOBIG);

@@ -9,6 +9,7 @@
 )]
 
 mod attacks;
+mod hidden;
 mod holes;
 mod life;
 mod limits;
@@ -18,6 +19,7 @@ mod probe;
 mod programs;
 mod seen;
 mod streams;
+mod stubs;
 mod world;
 
 /// Not a test of its own: what the attack tests run, bare and inside (see `world::World::attack`).

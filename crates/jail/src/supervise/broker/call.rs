@@ -95,7 +95,7 @@ pub(in crate::supervise) fn read_string(thread: u32, address: u64, most: usize) 
     None
 }
 
-fn read_path(thread: u32, address: u64) -> Option<PathBuf> {
+pub(in crate::supervise) fn read_path(thread: u32, address: u64) -> Option<PathBuf> {
     read_string(thread, address, PATH_MAX).map(|text| PathBuf::from(OsString::from_vec(text)))
 }
 

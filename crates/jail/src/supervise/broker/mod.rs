@@ -18,8 +18,7 @@ use bailiwick_wall::Denials;
 use rustix::io::Errno;
 
 use crate::sys::notify::{self, Notification};
-pub(super) use call::{Call, Named, read_path};
-pub(super) use call::read_string;
+pub(super) use call::{Call, Named, read_path, read_string};
 pub(crate) use tree::{Reads, Tree};
 
 /// Performs calls in the folders above holes.
