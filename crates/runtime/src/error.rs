@@ -29,7 +29,7 @@ pub enum RuntimeError {
         mend: String,
     },
     /// A file is not a program that can be understood.
-    #[error("`{}` cannot be run: {why}", path.display())]
+    #[error("`{}` cannot be run: {why}", shown(path))]
     Program {
         /// The file.
         path: PathBuf,
@@ -37,7 +37,10 @@ pub enum RuntimeError {
         why: String,
     },
     /// A shared library is nowhere to be found.
-    #[error("`{}` needs the library `{library}`, which is not in {searched}; hint: install the package that ships it", object.display())]
+    #[error(
+        "`{}` needs the library `{library}`, which is not in {searched}; hint: install the package that ships it",
+        shown(object)
+    )]
     Library {
         /// What needs it.
         object: PathBuf,
@@ -65,7 +68,7 @@ pub enum RuntimeError {
         why: String,
     },
     /// The cache cannot be trusted or used.
-    #[error("the cache `{}` cannot be used: {why}; hint: {mend}", path.display())]
+    #[error("the cache `{}` cannot be used: {why}; hint: {mend}", shown(path))]
     Cache {
         /// The path in question.
         path: PathBuf,
@@ -75,7 +78,7 @@ pub enum RuntimeError {
         mend: String,
     },
     /// The system refused an operation.
-    #[error("cannot {what} `{}`: {source}", path.display())]
+    #[error("cannot {what} `{}`: {source}", shown(path))]
     Io {
         /// The operation, such as `read`.
         what: &'static str,
@@ -84,6 +87,11 @@ pub enum RuntimeError {
         /// The system's word.
         source: std::io::Error,
     },
+}
+
+/// A path without what terminals obey: a package chose its name.
+fn shown(path: &Path) -> String {
+    path.display().to_string().escape_debug().to_string()
 }
 
 /// For `map_err`: wraps an I/O error with what was tried on which path.

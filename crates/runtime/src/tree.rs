@@ -195,6 +195,49 @@ mod tests {
     }
 
     #[test]
+    fn what_no_package_needs_is_refused() {
+        let with = |make: &dyn Fn(&Path)| {
+            let dir = tempfile::tempdir().unwrap();
+            fs::create_dir(dir.path().join("bin")).unwrap();
+            fs::write(dir.path().join("bin/x"), "").unwrap();
+            std::os::unix::fs::symlink("bin/x", dir.path().join("inside")).unwrap();
+            std::os::unix::fs::symlink("/usr/bin/python3", dir.path().join("bin/python3")).unwrap();
+            make(dir.path());
+            inspect(dir.path()).map_err(|error| error.to_string())
+        };
+        assert_eq!(with(&|_| {}), Ok(()));
+        let link = |to: &'static str, from: &'static str| {
+            with(&move |dir: &Path| std::os::unix::fs::symlink(to, dir.join(from)).unwrap())
+        };
+        assert!(link("/etc/passwd", "x").unwrap_err().contains("link out"));
+        assert!(
+            link("/etc/passwd", "bin/python")
+                .unwrap_err()
+                .contains("link out")
+        );
+        assert!(
+            link("/usr/bin/python3", "python")
+                .unwrap_err()
+                .contains("link out")
+        );
+        let file = |name: &'static str, mode: u32, length: u64| {
+            with(&move |dir: &Path| {
+                let file = fs::File::create(dir.join(name)).unwrap();
+                file.set_len(length).unwrap();
+                file.set_permissions(fs::Permissions::from_mode(mode))
+                    .unwrap();
+            })
+        };
+        assert!(file("x", 0o4755, 0).unwrap_err().contains("set-id"));
+        assert!(file("x", 0o644, 5 << 30).unwrap_err().contains("larger"));
+        let error = file("a\u{1b}[31m", 0o644, 0).unwrap_err();
+        assert!(
+            error.contains("control") && !error.contains('\u{1b}'),
+            "{error:?}"
+        );
+    }
+
+    #[test]
     fn l15_links_are_never_followed() {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/usr/lib", dir.path().join("out")).unwrap();

@@ -1,9 +1,4 @@
-//! Packages made to harm: what a wheel can put where, and what must not come of it.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests may end the test"
-)]
+//! What a wheel can put where, and what must not come of it.
 
 use std::path::Path;
 use std::process::Command;
@@ -54,7 +49,29 @@ fn prepare(place: &str, text: &str) -> (Result<Prepared, RuntimeError>, String) 
         ..Settings::from_process(dir.path().join("cache"))
     };
     let words = ["uvx", "hostile-server==1.0"].map(str::to_owned);
-    (resolve(&words, &settings), digest)
+    let prepared = resolve(&words, &settings);
+    assert!(!anywhere(dir.path(), "escaped"), "{place}");
+    (prepared, digest)
+}
+
+/// Is there a file of this name in the folder, at whatever depth?
+fn anywhere(folder: &Path, name: &str) -> bool {
+    std::fs::read_dir(folder).unwrap().flatten().any(|entry| {
+        let inside = entry.file_type().unwrap().is_dir();
+        entry.file_name() == name || (inside && anywhere(&entry.path(), name))
+    })
+}
+
+#[test]
+fn l15_a_wheel_puts_nothing_outside_its_environment() {
+    for place in [
+        "data/../../../../escaped",
+        "purelib/../../../../../../../escaped",
+        "scripts/../../../escaped",
+        "../../../../escaped",
+    ] {
+        prepare(place, "planted").0.unwrap_err();
+    }
 }
 
 #[test]

@@ -1,0 +1,11 @@
+//! Packages made to harm, from registries that serve them.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may end the test"
+)]
+
+mod registry;
+mod tarballs;
+mod wheels;
