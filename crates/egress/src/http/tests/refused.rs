@@ -123,7 +123,7 @@ async fn l05_name_server_name_and_host_are_one() {
     let two = request(true, port, "GET", "/v1/a", &[("host", "evil.example")]);
     assert_eq!(world.ask(true, port, two).await.status, 403);
     for target in [
-        format!("https://evil.example/v1/a"),
+        "https://evil.example/v1/a".to_owned(),
         format!("http://localhost:{port}/v1/a"),
         format!("https://evil.example:{port}/v1/a"),
     ] {
@@ -165,7 +165,7 @@ async fn l03_l04_no_tunnel_begins_inside_http() {
     let requests = |port: u16| {
         [
             format!("CONNECT localhost:{port} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"),
-            format!("CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n"),
+            "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n".to_owned(),
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_owned(),
             format!(
                 "GET /v1/a HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: Upgrade, HTTP2-Settings\r\n\
