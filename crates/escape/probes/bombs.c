@@ -129,12 +129,19 @@ static void disk(char **a) {
     hold();
 }
 
-static void many_files(char **a) {
+/* With writing, in no hurry. */
+static void fill(char **a) {
     char path[600];
-    for (int i = 0; i < atoi(a[1]); i++) {
-        snprintf(path, sizeof path, "%s/inode.%d", a[0], i);
-        TRY(mknod(path, S_IFREG | 0600, 0));
+    static char chunk[8 << 20];
+    memset(chunk, 'x', sizeof chunk);
+    for (int i = 0; i < atoi(a[1]); i += 8) {
+        snprintf(path, sizeof path, "%s/filler.%d", a[0], i);
+        int fd = TRY(open(path, O_WRONLY | O_CREAT, 0600));
+        TRY(write(fd, chunk, sizeof chunk));
+        close(fd);
+        usleep(50000);
     }
+    hold();
 }
 
 static void descriptors_(char **a) {
@@ -268,7 +275,7 @@ const struct attack bombs[] = {{"forks", forks},
                                {"scratch", scratch},
                                {"big-file", big_file},
                                {"disk", disk},
-                               {"many-files", many_files},
+                               {"fill", fill},
                                {"many-descriptors", descriptors_},
                                {"watches", watches},
                                {"pipes", pipes},

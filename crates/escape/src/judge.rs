@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::probe::{Canary, Digits, Probe};
+use crate::run::Place;
 use crate::sight::look;
 use crate::world::World;
 
@@ -17,7 +18,7 @@ struct Print {
 }
 
 /// Longer than any wall takes to notice.
-const LASTING: Duration = Duration::from_millis(1500);
+const LASTING: Duration = Duration::from_secs(6);
 /// Longer than every canary file.
 const MAX_CONTENT: u64 = 1 << 21;
 
@@ -107,16 +108,12 @@ pub(crate) struct Evidence {
 
 impl Evidence {
     /// Looks at what may be gone later; where it has to last, until it is gone or has lasted.
-    pub(crate) fn look(&mut self, probe: &Probe, world: &World<'_>) {
+    pub(crate) fn look(&mut self, probe: &Probe, world: &World<'_>, place: Place) {
         if self.seen.is_some() {
             return;
         }
-        let deadline = Instant::now()
-            + if probe.lasting {
-                LASTING
-            } else {
-                Duration::ZERO
-            };
+        let lasts = probe.lasting && place == Place::Inside;
+        let deadline = Instant::now() + if lasts { LASTING } else { Duration::ZERO };
         loop {
             self.seen = seen(probe, world);
             if self.seen.is_none() || Instant::now() >= deadline {

@@ -135,8 +135,6 @@ pub(crate) struct Probe {
     pub(crate) expected_open: Option<&'static str>,
     /// Nothing else runs meanwhile: it changes what all share.
     pub(crate) alone: bool,
-    /// Run bare by one user only: it is costly.
-    pub(crate) heavy: bool,
     /// Whoever started it is killed while it waits.
     pub(crate) kill_starter: bool,
     /// It runs in the victim's process group.
@@ -167,7 +165,6 @@ pub(crate) const fn probe(
         not_bare: None,
         expected_open: None,
         alone: false,
-        heavy: false,
         kill_starter: false,
         with_victims_group: false,
         refusable: false,
@@ -214,12 +211,6 @@ impl Probe {
     }
 
     pub(crate) const fn alone(mut self) -> Self {
-        self.alone = true;
-        self
-    }
-
-    pub(crate) const fn heavy(mut self) -> Self {
-        self.heavy = true;
         self.alone = true;
         self
     }

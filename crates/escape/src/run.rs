@@ -67,7 +67,7 @@ fn attack(probe: &Probe, world: &mut World<'_>, place: Place) -> Outcome<Verdict
     let held = running.until_held_or_ended(probe, &mut evidence)?;
     if held {
         victim.check();
-        evidence.look(probe, world);
+        evidence.look(probe, world, place);
     }
     if held && probe.kill_starter {
         running.child.kill()?;
@@ -84,7 +84,7 @@ fn attack(probe: &Probe, world: &mut World<'_>, place: Place) -> Outcome<Verdict
     }
     if !held {
         victim.check();
-        evidence.look(probe, world);
+        evidence.look(probe, world, place);
     }
     end_all(world)?;
     evidence.output = running.output();

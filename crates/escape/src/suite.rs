@@ -111,25 +111,30 @@ pub(crate) fn run(probes: &[Probe]) -> Outcome<Report> {
 }
 
 fn row(probe: &Probe, tools: &Tools, alone: &RwLock<()>) -> Row {
-    let once = |place, user| {
+    let mut took = Duration::ZERO;
+    let mut once = |place, user| {
+        let (_all, _some);
         if probe.alone {
-            let _all = alone.write().unwrap_or_else(PoisonError::into_inner);
-            (user, run_once(probe, tools, place, user))
+            _all = alone.write().unwrap_or_else(PoisonError::into_inner);
         } else {
-            let _some = alone.read().unwrap_or_else(PoisonError::into_inner);
-            (user, run_once(probe, tools, place, user))
+            _some = alone.read().unwrap_or_else(PoisonError::into_inner);
         }
+        let begun = Instant::now();
+        let verdict = run_once(probe, tools, place, user);
+        took += begun.elapsed();
+        (user, verdict)
     };
-    let (users, begun) = (users(), Instant::now());
-    let bare = users.iter().take(if probe.heavy { 1 } else { 2 });
+    let users = users();
+    let bare = users.iter().map(|user| once(Place::Bare, *user)).collect();
+    let inside = users
+        .iter()
+        .map(|user| once(Place::Inside, *user))
+        .collect();
     Row {
         probe: *probe,
-        bare: bare.map(|user| once(Place::Bare, *user)).collect(),
-        inside: users
-            .iter()
-            .map(|user| once(Place::Inside, *user))
-            .collect(),
-        took: begun.elapsed(),
+        bare,
+        inside,
+        took,
     }
 }
 

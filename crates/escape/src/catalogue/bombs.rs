@@ -56,10 +56,17 @@ pub(super) const BOMBS: &[Probe] = &[
     .limits(&["file-size=16MiB"]),
     probe(
         "many files",
-        &["disk", "@/write", "256"],
-        Canary::Fills("@/write", 128),
+        &["fill", "@/write", "192"],
+        Canary::Fills("@/write", 144),
     )
-    .limits(&["disk=64MiB"]),
+    .limits(&["disk=32MiB"]),
+    probe(
+        "many files, set aside without writing",
+        &["disk", "@/write", "192"],
+        Canary::Fills("@/write", 144),
+    )
+    .limits(&["disk=32MiB"])
+    .expected_open("`disk` counts what is written, and fallocate(2) writes nothing"),
     probe(
         "descriptors",
         &["many-descriptors", "400"],
