@@ -1,7 +1,7 @@
 //! A program that runs behind the wall.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -15,6 +15,7 @@ use crate::cgroup::Group;
 use crate::extras::Listeners;
 use crate::meter::{Started, World};
 use crate::supervise::Watcher;
+use crate::sys;
 
 /// A running program behind the wall. Dropping it kills everything inside.
 ///
@@ -135,10 +136,12 @@ impl Jailed {
             .as_ref()
             .filter(|world| world.counts_at_the_end())
         {
-            if wait(options | WaitIdOptions::NOWAIT)?.is_none() {
-                return Ok(None);
+            let hang = !options.contains(WaitIdOptions::NOHANG);
+            let usage = sys::usage_at_the_end(self.pidfd.as_raw_fd(), hang);
+            match usage.map_err(io::Error::from_raw_os_error)? {
+                Some(usage) => world.count_at_the_end(usage),
+                None => return Ok(None),
             }
-            world.count_at_the_end();
         }
         self.ended = wait(options)?.map(|status| exit_status(&status));
         if let (Some(status), Some(world)) = (self.ended, &self.world) {

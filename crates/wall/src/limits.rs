@@ -71,7 +71,7 @@ impl Limit {
         match self {
             Self::Memory => "memory",
             Self::Processes => "processes",
-            Self::File => "file",
+            Self::File => "file-size",
             Self::Cpu => "cpu",
             Self::Disk => "disk",
             Self::Time => "time",
@@ -173,7 +173,7 @@ mod tests {
         }
         let file = LimitHit::new(Limit::File, &limits).to_string();
         assert!(
-            file.contains("`file` of 1500 B") && !file.contains("manifest"),
+            file.contains("`file-size` of 1500 B") && !file.contains("manifest"),
             "{file}"
         );
     }

@@ -94,6 +94,11 @@ pub(crate) fn holds() -> (bool, bool) {
     }
 }
 
+/// Whether every world's memory is held here.
+pub(crate) fn holds_memory() -> bool {
+    holds().0
+}
+
 impl Group {
     /// A group with these bounds, or none where this user may make none.
     ///

@@ -30,6 +30,15 @@ impl Maker {
         }
     }
 
+    /// One of this namespace that is no more.
+    #[cfg(test)]
+    pub(super) fn dead() -> Self {
+        Self {
+            started: u64::MAX,
+            ..Self::own()
+        }
+    }
+
     /// The name of its group `number`.
     pub(super) fn name(&self, number: u64) -> String {
         let Self {

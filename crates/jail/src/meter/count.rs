@@ -8,8 +8,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{CWD, Dir, Mode, OFlags, fstatfs, openat};
+use rustix::fs::{CWD, Dir, FsWord, Mode, OFlags, fstat, fstatfs, openat};
 
+/// `PROC_SUPER_MAGIC` (`linux/magic.h`).
+const PROC: FsWord = 0x9fa0;
 /// Bytes of one socket's buffer that the kernel grants without being asked.
 const SOCKET: &str = "/proc/sys/net/core/wmem_default";
 /// The most that it grants when asked; it counts that twice (socket(7)).
@@ -21,7 +23,7 @@ const FEW_DESCRIPTORS: u64 = 256;
 const PIPE: u64 = 4096;
 
 /// What a world takes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Count {
     /// Bytes of memory, at most: what processes share is counted for each.
     pub(crate) memory: u64,
@@ -33,6 +35,8 @@ pub(crate) struct Count {
     pub(crate) time: Duration,
     /// Bytes sent to file systems on disk.
     pub(crate) written: u64,
+    /// Of these, by process, what only init takes over at their end.
+    pub(crate) inherited: Vec<(u32, u64)>,
 }
 
 /// What is to be counted.
@@ -58,7 +62,10 @@ pub(crate) struct Processes {
 impl Processes {
     /// Those whose init is `init`, which has not been waited for yet.
     pub(crate) fn of(init: u32, scratch: &[PathBuf]) -> std::io::Result<Self> {
-        let root = PathBuf::from(format!("/proc/{init}/root"));
+        // Nobody but root may look through init, which cannot be read; through its first child, its owner may.
+        let children = std::fs::read_to_string(format!("/proc/{init}/task/{init}/children"))?;
+        let program = children.split_whitespace().next().unwrap_or_default();
+        let root = PathBuf::from(format!("/proc/{program}/root"));
         let below = |path: &Path, flags: OFlags| {
             let path = root.join(path.strip_prefix("/").unwrap_or(path));
             openat(
@@ -73,11 +80,11 @@ impl Processes {
             .filter_map(|path| below(path, OFlags::PATH).ok())
             .collect();
         // Theirs lists them all, and nobody else; where the kernel gave none, the host's knows who descends from whom.
+        let host = Path::new("/proc").metadata()?.dev();
         let theirs = below(Path::new("/proc"), OFlags::RDONLY).ok();
-        if let Some(dir) = theirs.filter(|_| {
-            let namespace = |pid: &Path| pid.join("ns/pid").metadata().map(|found| found.ino());
-            let theirs = namespace(&root.join("proc/1"));
-            theirs.is_ok() && theirs.ok() == namespace(&PathBuf::from(format!("/proc/{init}"))).ok()
+        if let Some(dir) = theirs.filter(|dir| {
+            let is_proc = fstatfs(dir).is_ok_and(|found| found.f_type == PROC);
+            is_proc && fstat(dir).is_ok_and(|found| found.st_dev != host)
         }) {
             return Ok(Self {
                 dir,
@@ -96,6 +103,11 @@ impl Processes {
             init: Some(init),
             scratch,
         })
+    }
+
+    /// Whether init's own account may be looked at.
+    pub(crate) fn sees_init(&self) -> bool {
+        !read(&self.dir, &format!("{}/io", self.first())).is_empty()
     }
 
     fn first(&self) -> u32 {
@@ -164,7 +176,12 @@ impl Processes {
                 count.time += time_of(&file("stat"));
             }
             if wanted.written {
-                count.written += field(&file("io"), "write_bytes:");
+                let written = field(&file("io"), "write_bytes:");
+                count.written += written;
+                // Whoever may not look at init does not see what it took over from those who ended.
+                if written > 0 && field(&file("status"), "PPid:") == u64::from(self.first()) {
+                    count.inherited.push((pid, written));
+                }
             }
         }
         if wanted.memory {
@@ -215,13 +232,6 @@ impl Processes {
         used.and_then(|count| count.trim().parse().ok())
             .unwrap_or_default()
     }
-}
-
-/// What the process ended with, its waited-for children with it; before it is waited for itself.
-pub(crate) fn at_the_end(pid: u32) -> (Duration, u64) {
-    let text =
-        |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    (time_of(&text("stat")), field(&text("io"), "write_bytes:"))
 }
 
 /// Whether the machine itself is running out.

@@ -18,6 +18,7 @@ use bailiwick_wall::{Denials, Limit, LimitHit, Limits};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::cgroup::{Group, Held};
+use crate::sys::Usage;
 use count::{Count, Processes, Wanted};
 
 /// The shortest and the longest time between two looks.
@@ -110,12 +111,13 @@ impl World {
         self.limits.cpu_seconds.is_some() || self.limits.disk_bytes.is_some()
     }
 
-    /// What only a zombie still tells.
-    pub(crate) fn count_at_the_end(&self) {
-        let (time, written) = count::at_the_end(self.init);
+    /// What only whoever waits is told: init, and all that it waited for.
+    pub(crate) fn count_at_the_end(&self, usage: Usage) {
         let mut state = lock(&self.state);
+        let Usage { time, written } = usage;
         state.last.time = state.last.time.max(time);
-        state.last.written = state.last.written.max(written);
+        let seen = state.last.written.saturating_add(state.carried);
+        (state.last.written, state.carried) = (seen.max(written), 0);
         let over = self.over(&state, state.last.time);
         if let Some(limit) = over {
             self.meet(&mut state, limit);
@@ -212,6 +214,13 @@ impl World {
         }
         if wanted.memory || wanted.tasks || wanted.time || wanted.written {
             self.measure(&mut state, wanted);
+            if wanted.tasks && state.last.tasks > self.limits.processes.into() {
+                let full = Held {
+                    processes: 1,
+                    ..state.told
+                };
+                self.tell_refused(&mut state, full);
+            }
         }
         let time = time.unwrap_or(state.last.time);
         let over = self
@@ -241,9 +250,15 @@ impl World {
             return;
         };
         let now = processes.count(wanted);
-        let before = state.last;
+        let before = &state.last;
+        let all = before.written.saturating_add(state.carried);
+        let is_there = |pid: u32| now.inherited.iter().any(|(other, _)| *other == pid);
+        let gone = before.inherited.iter().filter(|(pid, _)| !is_there(*pid));
+        if !processes.sees_init() {
+            state.carried += gone.map(|(_, written)| written).sum::<u64>();
+        }
         // A process that nobody waits for takes its account with it.
-        state.carried += before.written.saturating_sub(now.written);
+        state.carried += all.saturating_sub(now.written.saturating_add(state.carried));
         let same = now.memory.abs_diff(before.memory) < SAME && now.tasks == before.tasks;
         state.quiet = if same {
             state.quiet.saturating_add(1)

@@ -155,6 +155,8 @@ def files_of_orphans():
     def write(index):
         if os.fork() == 0:
             file(f"{place}/{index}", amount // 8)
+            # Long enough that somebody may see it.
+            time.sleep(0.5)
         os._exit(0)
 
     children(8, write)

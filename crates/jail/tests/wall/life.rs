@@ -155,7 +155,7 @@ fn the_program_outlives_the_thread_that_started_it() {
 }
 
 /// The host is a process of its own here, killed without any chance to clean up.
-fn ends_with_its_host(script: &str) {
+pub(crate) fn ends_with_its_host(script: &str) {
     let world = World::new();
     let mut host = std::process::Command::new(world.probe())
         .args([

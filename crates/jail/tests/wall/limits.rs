@@ -317,7 +317,7 @@ fn a_file_over_its_limit_is_told() {
         .spawn_with(&program, &world.grant(), &limits, Stdio::Inherit, &extras)
         .unwrap();
     assert!(!jailed.wait().unwrap().success());
-    assert_eq!(jailed.ended_by().unwrap().target(), "file 1 MiB");
+    assert_eq!(jailed.ended_by().unwrap().target(), "file-size 1 MiB");
     assert_eq!(denials.take().len(), 1);
 }
 
