@@ -7,6 +7,7 @@ mod egress;
 mod operation;
 mod spawn;
 mod token;
+mod transfer;
 mod wasm;
 mod watch;
 
@@ -74,6 +75,10 @@ const GROUPS: &[Group] = &[
     Group {
         name: "egress-request",
         measure: egress::measure,
+    },
+    Group {
+        name: "egress-transfer",
+        measure: transfer::measure,
     },
     Group {
         name: "audit",

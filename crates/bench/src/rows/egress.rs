@@ -200,7 +200,7 @@ fn trusting(root: &CertificateDer<'static>) -> Outcome<ClientConfig> {
 }
 
 /// Every name is this machine.
-struct Loopback;
+pub(super) struct Loopback;
 
 impl Resolve for Loopback {
     fn resolve(&self, _: &DnsName) -> Addresses {
