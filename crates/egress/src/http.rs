@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use bailiwick_capability::{Host, Scheme};
 use bailiwick_wall::WallError;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -39,11 +40,15 @@ pub use head::{Ambiguous, Framing, check as http_head};
 /// Longest TLS handshake of the plugin's.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
+/// Requests of one plugin at once; each may cost a connection to the outside. Beyond it they wait.
+const REQUESTS: usize = 256;
+
 /// Ends TLS and HTTP of one plugin.
 pub(crate) struct Terminator {
     authority: Option<Authority>,
     broker: Broker,
     upstreams: Upstreams,
+    places: Arc<Semaphore>,
     /// Further authorities that the host trusts and the plugin is to trust, DER.
     trusted: Vec<Vec<u8>>,
 }
@@ -63,6 +68,7 @@ impl Terminator {
             authority,
             broker: Broker::new(rules.secrets(), uses),
             upstreams: Upstreams::default(),
+            places: Arc::new(Semaphore::new(REQUESTS)),
             trusted,
         })
     }

@@ -8,12 +8,19 @@ use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Why a body ended early.
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body: passed through as it comes, or made here.
-pub(super) enum Body {
+pub(super) struct Body {
+    kind: Kind,
+    /// One of the requests that a plugin may have at once; given back when the body is gone.
+    place: Option<OwnedSemaphorePermit>,
+}
+
+enum Kind {
     /// As it comes, not looked at.
     Through(Incoming),
     /// Held as a whole.
@@ -23,16 +30,31 @@ pub(super) enum Body {
 }
 
 impl Body {
+    /// A body as it comes.
+    pub(super) fn through(body: Incoming) -> Self {
+        Self::of(Kind::Through(body))
+    }
+
     /// A whole body.
     pub(super) fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self::Whole(Full::new(bytes.into()))
+        Self::of(Kind::Whole(Full::new(bytes.into())))
     }
 
     /// A body that is searched on its way.
     pub(super) fn searched(
         body: impl http_body::Body<Data = Bytes, Error = Failure> + Send + 'static,
     ) -> Self {
-        Self::Searched(body.boxed_unsync())
+        Self::of(Kind::Searched(body.boxed_unsync()))
+    }
+
+    /// The same, keeping a place until it is gone.
+    pub(super) fn keeping(mut self, place: OwnedSemaphorePermit) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self { kind, place: None }
     }
 }
 
@@ -44,28 +66,28 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        match &mut *self {
-            Self::Through(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Self::Whole(body) => Pin::new(body)
+        match &mut self.kind {
+            Kind::Through(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Kind::Whole(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map_err(|never| match never {}),
-            Self::Searched(body) => Pin::new(body).poll_frame(cx),
+            Kind::Searched(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Through(body) => body.is_end_stream(),
-            Self::Whole(body) => body.is_end_stream(),
-            Self::Searched(body) => body.is_end_stream(),
+        match &self.kind {
+            Kind::Through(body) => body.is_end_stream(),
+            Kind::Whole(body) => body.is_end_stream(),
+            Kind::Searched(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Through(body) => body.size_hint(),
-            Self::Whole(body) => body.size_hint(),
-            Self::Searched(body) => body.size_hint(),
+        match &self.kind {
+            Kind::Through(body) => body.size_hint(),
+            Kind::Whole(body) => body.size_hint(),
+            Kind::Searched(body) => body.size_hint(),
         }
     }
 }

@@ -31,6 +31,10 @@ use crate::rules::Dialled;
 
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
+/// What one HTTP/2 stream, and one connection, may have sent that nobody took yet.
+const WINDOWS: (u32, u32) = (256 << 10, 512 << 10);
+/// What one HTTP/2 stream may hold for a plugin that does not read.
+const MAX_WAITING: usize = 64 << 10;
 
 /// One connection of the plugin's.
 pub(super) struct Front {
@@ -85,6 +89,9 @@ impl Front {
         let _ = http2::Builder::new(tasks.spawner())
             .auto_date_header(false)
             .max_concurrent_streams(MAX_STREAMS)
+            .initial_stream_window_size(WINDOWS.0)
+            .initial_connection_window_size(WINDOWS.1)
+            .max_send_buf_size(MAX_WAITING)
             .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
             .serve_connection(TokioIo::new(stream), service)
             .await;
@@ -95,8 +102,13 @@ impl Front {
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
+        let last = upgrade::ends_requests(&request);
         let answered = self.exchange(request).await;
-        Ok(answered.unwrap_or_else(Refusal::into_response))
+        let mut response = answered.unwrap_or_else(Refusal::into_response);
+        if last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            upgrade::close(&mut response);
+        }
+        Ok(response)
     }
 
     async fn exchange(&self, mut request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
@@ -112,6 +124,9 @@ impl Front {
                 "a secret is bound to this destination, and what a WebSocket brings back cannot be searched for it",
             ));
         }
+        let places = Arc::clone(&self.context.terminator.places);
+        let closing = |_| Refusal::bad_gateway("the gate is closing");
+        let place = places.acquire_owned().await.map_err(closing)?;
         let speaks = match parts.version {
             Version::HTTP_2 => Speaks::OneOrTwo,
             _ => Speaks::One,
@@ -138,16 +153,17 @@ impl Front {
         let response = sent.map_err(|error| self.no_answer(&point, &error, found.as_ref()))?;
         let unasked = || Refusal::bad_gateway("it switches to a protocol that was not asked for");
         if upgraded {
-            return upgrade::answered(&self.spawner, plugin, response).ok_or_else(unasked);
+            return upgrade::answered(&self.spawner, plugin, place, response).ok_or_else(unasked);
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(unasked());
         }
-        if guarded {
-            self.searched(response, is_head)
+        let answer = if guarded {
+            self.searched(response, is_head)?
         } else {
             passed(response, is_head)
-        }
+        };
+        Ok(answer.map(|body| body.keeping(place)))
     }
 
     fn broker(&self) -> &Broker {
@@ -194,7 +210,7 @@ impl Front {
         if broker.is_idle() {
             return Ok(Filled {
                 parts,
-                body: Body::Through(body),
+                body: Body::through(body),
                 found: None,
             });
         }
@@ -295,7 +311,7 @@ impl Front {
 }
 
 /// An answer as it came, framed anew.
-fn passed(response: Response<Incoming>, is_head: bool) -> Result<Response<Body>, Refusal> {
+fn passed(response: Response<Incoming>, is_head: bool) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     fields::clean_answer(&mut parts.headers);
     parts.extensions.clear();
@@ -305,7 +321,7 @@ fn passed(response: Response<Incoming>, is_head: bool) -> Result<Response<Body>,
     if !is_head && parts.status != StatusCode::NOT_MODIFIED && exact != declared {
         parts.headers.remove(CONTENT_LENGTH);
     }
-    Ok(Response::from_parts(parts, Body::Through(body)))
+    Response::from_parts(parts, Body::through(body))
 }
 
 /// What was read of a body, and the rest of it where it is longer than can be held.

@@ -2,12 +2,13 @@
 
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::request::Parts;
-use http::{Method, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::Body;
 use super::fields;
@@ -37,6 +38,19 @@ pub(super) fn asked(request: &Parts) -> Result<bool, &'static str> {
     )
 }
 
+/// Whether nothing may follow a request on its connection unless it is upgraded: the strict reader of
+/// requests let go when it saw one like this.
+pub(super) fn ends_requests<B>(request: &Request<B>) -> bool {
+    let asks = request.headers().contains_key(UPGRADE) || request.method() == Method::CONNECT;
+    request.version() != Version::HTTP_2 && asks
+}
+
+/// Says that the connection ends with this answer.
+pub(super) fn close<B>(response: &mut Response<B>) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+}
+
 /// Asks the destination for a WebSocket.
 pub(super) fn ask(request: &mut http::HeaderMap) {
     request.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -48,14 +62,12 @@ pub(super) fn ask(request: &mut http::HeaderMap) {
 pub(super) fn answered(
     spawner: &Spawner,
     plugin: OnUpgrade,
+    place: OwnedSemaphorePermit,
     mut response: Response<Incoming>,
 ) -> Option<Response<Body>> {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let mut response = response.map(Body::Through);
+        let mut response = response.map(|body| Body::through(body).keeping(place));
         fields::clean_answer(response.headers_mut());
-        // The reader of requests let go when the upgrade was asked for, so nothing may follow.
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(CONNECTION, close);
         return Some(response);
     }
     let agreed = response.headers().get(UPGRADE)?;
@@ -69,6 +81,7 @@ pub(super) fn answered(
         };
         let (mut plugin, mut destination) = (TokioIo::new(plugin), TokioIo::new(destination));
         let _ = copy_bidirectional(&mut plugin, &mut destination).await;
+        drop(place);
     });
     let mut fields = std::mem::take(response.headers_mut());
     fields::clean_answer(&mut fields);

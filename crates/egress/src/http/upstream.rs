@@ -29,8 +29,10 @@ use crate::dial::DialError;
 const HANDSHAKE: Duration = Duration::from_secs(20);
 /// How long a connection that nobody uses is used again.
 const IDLE: Duration = Duration::from_secs(60);
-/// Connections kept of one destination.
-const MAX_IDLE: usize = 32;
+/// Connections kept of one destination, and destinations of which some are kept: each is a descriptor of the
+/// host's, and below a wildcard the plugin chooses how many destinations there are.
+const MAX_IDLE: usize = 8;
+const MAX_DESTINATIONS: usize = 16;
 /// Header fields of one answer together, in bytes; the destination writes them.
 const MAX_FIELDS: u32 = 64 << 10;
 
@@ -142,7 +144,12 @@ impl Upstreams {
         let mut all = self.lock();
         match all.get_mut(key) {
             Some(kept) => put(kept),
-            None => put(all.entry(key.clone()).or_default()),
+            None => {
+                if all.len() >= MAX_DESTINATIONS {
+                    all.clear();
+                }
+                put(all.entry(key.clone()).or_default());
+            }
         }
     }
 

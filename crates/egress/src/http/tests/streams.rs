@@ -283,6 +283,29 @@ async fn a_websocket_passes_both_ways() {
 }
 
 #[tokio::test]
+async fn a_refused_upgrade_leaves_no_way_behind() {
+    let origin = Origin::https(|_| async { Response::new(full("served")) }).await;
+    let (world, port) = (
+        World::new(&["https://localhost:{}/chat GET"], &[&origin]),
+        origin.port,
+    );
+    // Behind each stands what only a lenient reader takes for a request.
+    let hidden = format!("GET /chat HTTP/1.0\nHost: localhost:{port}\n\n");
+    for first in [
+        handshake(port).replace("WebSocket", "h2c"),
+        handshake(port).replace("/chat", "/elsewhere"),
+        format!("CONNECT localhost:{port} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"),
+    ] {
+        let answer = world.raw(port, &format!("{first}{hidden}")).await;
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+        let answers = answer.lines().filter(|line| line.starts_with("HTTP/1.1 "));
+        assert_eq!(answers.count(), 1, "{answer}");
+        assert!(!answer.contains("served"), "{answer}");
+    }
+    assert_eq!(origin.seen(), 0);
+}
+
+#[tokio::test]
 async fn a_refused_websocket_leaves_no_way_behind() {
     let origin = Origin::https(|_| async { Response::new(full("not here")) }).await;
     let (world, port) = (
