@@ -336,7 +336,11 @@ impl Instance for NativeInstance {
         match jailed.as_mut().map(Jailed::try_wait) {
             None => Some(with_last_words("it was stopped", &self.last_words)),
             Some(Ok(None)) => None,
-            Some(Ok(Some(status))) => Some(with_last_words(&status.to_string(), &self.last_words)),
+            Some(Ok(Some(status))) => {
+                let met = jailed.as_ref().and_then(Jailed::ended_by);
+                let why = met.map_or_else(|| status.to_string(), |hit| format!("{hit} ({status})"));
+                Some(with_last_words(&why, &self.last_words))
+            }
             Some(Err(error)) => Some(error.to_string()),
         }
     }
@@ -383,6 +387,9 @@ impl NativeInstance {
         let why = error.to_string();
         match error {
             McpError::PluginGone { .. } | McpError::GoneOnProbe { .. } | McpError::Io(_) => {
+                let jailed = self.jailed.lock().unwrap_or_else(PoisonError::into_inner);
+                let met = jailed.as_ref().and_then(Jailed::ended_by);
+                let why = met.map_or(why, |hit| hit.to_string());
                 CallError::Gone(with_last_words(&why, &self.last_words))
             }
             McpError::TimedOut { .. } => CallError::TimedOut(why),

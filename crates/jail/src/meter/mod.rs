@@ -307,6 +307,3 @@ impl World {
         next.clamp(SHORTEST, LONGEST)
     }
 }
-
-#[cfg(test)]
-mod tests;
