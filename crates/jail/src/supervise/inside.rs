@@ -21,6 +21,8 @@ const PLACE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 #[derive(Debug)]
 pub(super) struct Inside {
     root: OwnedFd,
+    /// With the last process its mounts would come apart, while something is still being found out.
+    _mounts: OwnedFd,
 }
 
 /// What a path leads to.
@@ -51,7 +53,16 @@ impl Inside {
             PLACE | OFlags::DIRECTORY,
             Mode::empty(),
         )?;
-        Ok(Self { root })
+        let mounts = openat(
+            CWD,
+            format!("/proc/{thread}/ns/mnt"),
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        Ok(Self {
+            root,
+            _mounts: mounts,
+        })
     }
 
     fn open(&self, path: &Path, follow: bool) -> Result<OwnedFd, Errno> {

@@ -44,6 +44,9 @@ pub(super) fn tell(
     denials: &Denials,
     valid: impl Fn() -> bool,
 ) {
+    if falls_back(call) {
+        return;
+    }
     let (operation, target, reason) = described(call, profile);
     let who = std::fs::read_to_string(format!("/proc/{}/comm", call.pid)).ok();
     // Else the number may be another's by now.
@@ -53,6 +56,14 @@ pub(super) fn tell(
         None => reason.to_owned(),
     };
     denials.add(operation, &target, &reason);
+}
+
+/// What every copying program tries first, to save itself the copying.
+fn falls_back(call: &Notification) -> bool {
+    let [_, request, ..] = call.args;
+    call.arch == THIS_ARCH
+        && c::c_long::from(call.number) == c::SYS_ioctl
+        && low(request) == c::FICLONE as u64
 }
 
 fn described(call: &Notification, profile: Profile) -> (&'static str, String, &'static str) {

@@ -24,7 +24,7 @@ const NO_PORT: &str = "this port was not granted";
 
 /// What runtimes look at to suit themselves to the machine, and do well without. Nothing of it is data, and only
 /// reading it is left untold.
-const UNTOLD: [&str; 26] = [
+const UNTOLD: [&str; 27] = [
     "/etc/gai.conf",
     "/etc/host.conf",
     "/etc/inputrc",
@@ -51,11 +51,21 @@ const UNTOLD: [&str; 26] = [
     "/proc/version_signature",
     "/sys/fs/selinux",
     "/sys/kernel/mm/transparent_hugepage",
+    "/usr/lib/ssl/openssl.cnf",
 ];
 /// Programs ask it whether there is somebody at a terminal; whether to read or to write is all one.
 const TERMINAL: &str = "/dev/tty";
 /// The same, for whole trees of settings of the running kernel.
-const UNTOLD_TREES: [&str; 3] = ["/proc/sys/vm", "/sys/devices/system", "/sys/fs/cgroup"];
+const UNTOLD_TREES: [&str; 6] = [
+    "/proc/sys/vm",
+    "/sys/devices/system",
+    "/sys/fs/cgroup",
+    "/usr/lib/locale",
+    "/usr/share/locale",
+    "/usr/share/zoneinfo",
+];
+/// Where the C library keeps its character sets, in the folder of each architecture.
+const CHARACTER_SETS: &str = "gconv";
 
 /// How something is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -286,6 +296,7 @@ fn write(path: &Path, why: &'static str) -> Refusal {
 fn untold(path: &Path) -> bool {
     UNTOLD.iter().any(|known| path == Path::new(known))
         || UNTOLD_TREES.iter().any(|tree| path.starts_with(tree))
+        || (path.starts_with("/usr/lib") && path.iter().any(|name| name == CHARACTER_SETS))
 }
 
 /// Whether a path of `/proc` is that of a process.

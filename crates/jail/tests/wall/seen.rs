@@ -174,11 +174,22 @@ fn connections_to_what_was_not_granted_are_told_with_their_address() {
 }
 
 #[test]
-fn an_ordinary_start_is_quiet() {
-    let script = "ls /usr >/dev/null; /usr/bin/env true; echo x >/tmp/x; cat /tmp/x >/dev/null; id >/dev/null 2>&1";
-    let denied = scripted(script, None);
-    let odd: Vec<_> = denied.iter().filter(|d| d.target != UNIX).collect();
-    assert!(odd.is_empty(), "{odd:?}");
+fn ordinary_starts_are_quiet() {
+    for script in [
+        "ls /usr >/dev/null; echo x >/tmp/x; cat /tmp/x >/dev/null; id >/dev/null 2>&1",
+        "/usr/bin/env true; mkdir /tmp/d && cp /tmp/../usr/bin/env /tmp/d/ && mv /tmp/d /tmp/e && rm -r /tmp/e",
+        "python3 -c 'import json, ssl, asyncio, subprocess, tempfile; tempfile.mkdtemp()'",
+        "node -e 'require(\"https\"); require(\"os\").cpus(); fetch'",
+        "git init -q /tmp/r && cd /tmp/r && git -c user.name=a -c user.email=b commit -q --allow-empty -m c && git log",
+    ] {
+        let denied = scripted(script, None);
+        let odd: Vec<_> = denied
+            .iter()
+            .filter(|d| d.target != UNIX)
+            .map(|d| (&d.operation, &d.target))
+            .collect();
+        assert!(odd.is_empty(), "`{script}`: {odd:?}");
+    }
 }
 
 #[test]
