@@ -3,8 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use bailiwick_capability::Capability;
+use bailiwick_capability::{Capability, NetScope};
+use bailiwick_wall::Place;
 use clap::{Args, Parser, Subcommand};
+
+use crate::exec::Bound;
 
 /// A capability gate for AI-agent plugins.
 #[derive(Debug, Parser)]
@@ -29,6 +32,10 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Read and verify the audit log
     Audit(AuditArgs),
+    /// Keep secrets that plugins use and never see
+    Secret(SecretArgs),
+    /// Show what this machine offers, which walls therefore hold, and how to mend the rest
+    Doctor(DoctorArgs),
     /// Put a manifest into a Wasm component, so that one file is the whole plugin
     Embed(EmbedArgs),
     /// The demonstration's own misbehaving MCP server
@@ -47,6 +54,13 @@ pub(crate) struct EmbedArgs {
     /// Where the component with its manifest goes; an existing file is not replaced
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +97,15 @@ pub(crate) struct ExecArgs {
     /// A manifest whose capabilities are asked for besides
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
+    /// A Cedar file, or a folder of them, that decides besides the configured ones
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Vec<PathBuf>,
+    /// Bound memory, processes, cpu, files, file-size, disk, time or output, such as `memory=512MiB`
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) limit: Vec<Bound>,
+    /// Write what was asked, granted and refused, and how it ended, to a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
     /// Print the wall that would be built, and run nothing
     #[arg(long)]
     pub(crate) explain: bool,
@@ -168,6 +191,65 @@ pub(crate) struct QueryArgs {
     /// At most so many
     #[arg(long)]
     pub(crate) limit: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SecretArgs {
+    #[command(subcommand)]
+    pub(crate) command: SecretCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Keep a secret, or replace it; its value is read from standard input
+    Set(SecretSetArgs),
+    /// Show which secrets there are, where each may go and where it is kept; never a value
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a secret
+    Rm {
+        /// Its exact name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SecretSetArgs {
+    /// Its exact name, as in `use_secret:NAME`
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Where alone it may go, such as `https://api.github.com`
+    #[arg(long, value_name = "URL", value_parser = parse_destination)]
+    pub(crate) to: Vec<NetScope>,
+    /// Where in a request it may stand: `header:NAME`, `basic`, `query:NAME`, `field:NAME`; `header:authorization` and
+    /// `basic` unless named
+    #[arg(long = "as", value_name = "PLACE")]
+    pub(crate) places: Vec<Place>,
+    /// The variable that holds a plugin's placeholder; the name in upper case unless named
+    #[arg(long, value_name = "NAME")]
+    pub(crate) variable: Option<String>,
+    /// Taken only to be refused: whatever stands here was seen by others.
+    #[arg(hide = true, value_parser = discard, allow_hyphen_values = true)]
+    pub(crate) value: Vec<Discarded>,
+    #[arg(long = "value", hide = true, value_parser = discard, allow_hyphen_values = true)]
+    pub(crate) named_value: Option<Discarded>,
+}
+
+/// An argument that is not kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Discarded;
+
+#[expect(clippy::unnecessary_wraps, reason = "what a parser looks like")]
+fn discard(_: &str) -> Result<Discarded, String> {
+    Ok(Discarded)
+}
+
+fn parse_destination(text: &str) -> Result<NetScope, String> {
+    NetScope::parse(text).map_err(|error| format!("{}; {}", error.message(), error.help()))
 }
 
 fn parse_capability(text: &str) -> Result<Capability, String> {

@@ -6,11 +6,13 @@ mod check;
 mod cli;
 mod config;
 mod demo;
+mod doctor;
 mod embed;
 mod exec;
 mod home;
 mod person;
 mod report;
+mod secret;
 mod serve;
 mod trusted;
 mod walls;
@@ -31,8 +33,10 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args, config).map(|()| ExitCode::SUCCESS),
         Command::Exec(args) => exec::run(args, config),
         Command::Check(args) => check::run(args, config),
+        Command::Doctor(args) => doctor::run(args, config),
         Command::Embed(args) => embed::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Secret(args) => secret::run(args, config),
     };
     outcome.unwrap_or_else(|error| report::failed(&error))
 }

@@ -14,6 +14,8 @@ pub(crate) const FINE: u8 = 0;
 pub(crate) const FOUND: u8 = 1;
 /// Usage or configuration.
 pub(crate) const USAGE: u8 = 2;
+/// A limit that a person set was reached, as timeout(1) says it.
+pub(crate) const LIMIT: u8 = 124;
 /// The wall could not be built.
 pub(crate) const NO_WALL: u8 = 125;
 /// Nobody reads standard output any more: 128 and SIGPIPE's number, as shells say it.

@@ -58,6 +58,22 @@ impl SearchPath {
     }
 }
 
+/// Where a whole program is found under the name that was asked for, links and all: `/bin/sh` is a link to `dash`
+/// on many machines, and what calls it calls it by its name.
+#[must_use]
+pub fn program_as_named(asked: &Capability, search: &SearchPath) -> Option<PathBuf> {
+    let Scope::Program(scope) = asked.scope() else {
+        return None;
+    };
+    if !scope.args().is_empty() {
+        return None;
+    }
+    match scope.program() {
+        ProgramRef::Path(path) => Some(PathBuf::from(path.as_str())),
+        ProgramRef::Named(name) => search.find(name),
+    }
+}
+
 fn is_executable(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)

@@ -69,17 +69,21 @@ fn what_was_granted_is_there_and_nothing_else() {
     );
     assert_eq!(world.read("out/b"), "made");
     let entries = world.settled();
-    let kinds: Vec<&str> = entries.iter().map(kind).collect();
+    // What it looked for in vain depends on the machine.
+    let steps = entries.iter().map(kind);
+    let kinds: Vec<&str> = steps.filter(|kind| *kind != "operation_denied").collect();
     assert_eq!(
         kinds,
         [
+            "gate_start",
             "session_start",
             "request",
             "decision",
             "token_minted",
             "plugin_start",
             "plugin_end",
-            "session_end"
+            "session_end",
+            "gate_stop"
         ]
     );
 }
@@ -121,10 +125,10 @@ fn what_policy_forbids_is_126_also_where_a_person_allows_it() {
 #[test]
 fn what_the_wall_cannot_hold_is_126() {
     let world = World::new();
-    let atom = "network_access:https://example.com";
+    let atom = "read_files:/proc/";
     let refused = world.run(&["exec", "--allow", atom, "--", "true"]);
     assert_eq!(refused.status, 126, "{refused:?}");
-    assert!(refused.stderr.contains("cannot be enforced"), "{refused:?}");
+    assert!(refused.stderr.contains("never shown"), "{refused:?}");
     world.settled();
 }
 

@@ -11,7 +11,9 @@
 mod attacks;
 mod check;
 mod component;
+mod doctor;
 mod exec;
+mod exec_report;
 mod gates;
 mod hostile;
 mod ordinary;
@@ -22,4 +24,5 @@ mod secret;
 mod seen;
 mod state;
 mod support;
+mod terminal;
 mod wire;

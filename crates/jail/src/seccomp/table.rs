@@ -373,6 +373,8 @@ pub(crate) const ALLOWED: &[c::c_long] = &[
     c::SYS_set_robust_list, c::SYS_get_robust_list, c::SYS_set_tid_address, c::SYS_rseq,
     c::SYS_restart_syscall, c::SYS_getpid, c::SYS_getppid, c::SYS_gettid, c::SYS_getpgid, c::SYS_setpgid,
     c::SYS_getsid, c::SYS_setsid, c::SYS_getuid, c::SYS_geteuid, c::SYS_getgid, c::SYS_getegid,
+    // There is one user inside and no capability: they can become nobody but themselves, and `make` does.
+    c::SYS_setresuid, c::SYS_setresgid,
     c::SYS_getresuid, c::SYS_getresgid, c::SYS_getgroups, c::SYS_capget, c::SYS_getpriority,
     c::SYS_getrusage, c::SYS_times, c::SYS_sched_yield,
     c::SYS_sched_getaffinity, c::SYS_sched_getparam,
