@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bailiwick_audit::{Event, Subject};
-use bailiwick_gate::host::session_id;
 use bailiwick_secret::{
     Keep, Listed, Options, Store, checked, default_places, default_variable, name, protect,
 };
@@ -161,9 +160,8 @@ fn remove(secret: &str, home: &Home, store: &Store) -> anyhow::Result<ExitCode> 
 /// No record, no effect: durable before the secret changes.
 fn record(home: &Home, event: &Event) -> anyhow::Result<()> {
     let log = crate::assemble::open_log(home)?;
-    let subject = Subject::session(session_id()?)
-        .with_user(Person::current().name)
-        .with_agent("secret");
+    // The person's own deed, in no session of an agent's.
+    let subject = Subject::default().with_user(Person::current().name);
     log.append_durable(&subject, event)?;
     log.close()?;
     Ok(())
