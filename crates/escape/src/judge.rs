@@ -13,7 +13,7 @@ use crate::world::World;
 /// All that can be seen of a file. Files of the kernel count by content alone.
 #[derive(Debug, PartialEq, Eq)]
 struct Print {
-    meta: Option<(u64, u32, u32, u32, u64, i64, i64, i64, i64)>,
+    meta: Option<([u64; 2], [u32; 3], [i64; 4])>,
     content: Option<Vec<u8>>,
 }
 
@@ -36,15 +36,14 @@ impl Print {
             content: small.then(|| fs::read(path).ok()).flatten(),
             meta: meta.filter(|_| !is_kernels(path)).map(|meta| {
                 (
-                    meta.ino(),
-                    meta.mode(),
-                    meta.uid(),
-                    meta.gid(),
-                    meta.size(),
-                    meta.mtime(),
-                    meta.mtime_nsec(),
-                    meta.ctime(),
-                    meta.ctime_nsec(),
+                    [meta.ino(), meta.size()],
+                    [meta.mode(), meta.uid(), meta.gid()],
+                    [
+                        meta.mtime(),
+                        meta.mtime_nsec(),
+                        meta.ctime(),
+                        meta.ctime_nsec(),
+                    ],
                 )
             }),
         }
@@ -56,6 +55,7 @@ impl Print {
 pub(crate) struct Before {
     changed: Option<(PathBuf, Print)>,
     clock: Option<i64>,
+    attack: &'static str,
 }
 
 impl Before {
@@ -70,6 +70,7 @@ impl Before {
                 _ => None,
             },
             clock: matches!(probe.canary, Canary::Clock(_)).then(|| clock(world)),
+            attack: probe.attack.first().unwrap_or(&""),
         }
     }
 
@@ -85,8 +86,11 @@ impl Before {
         if let Some(clock) = self.clock {
             let _ = world.help(&["clock", &clock.to_string()]);
         }
-        let _ = world.help(&["ipc-remove", &world.left_key()]);
-        let _ = world.help(&["swap-off", &world.fill("@/write/swap")]);
+        let _ = match self.attack {
+            "segment-leave" => world.help(&["ipc-remove", &world.left_key()]),
+            "swap-on" => world.help(&["swap-off", &world.fill("@/write/swap")]),
+            _ => return,
+        };
     }
 }
 
@@ -190,12 +194,7 @@ impl Evidence {
                 && !["done", "holding"].contains(line)
                 && !line.starts_with("started")
         };
-        let last = self
-            .output
-            .lines()
-            .filter(dull)
-            .next_back()
-            .unwrap_or_default();
+        let last = self.output.lines().rfind(dull).unwrap_or_default();
         last.chars().filter(|c| !c.is_control()).take(160).collect()
     }
 }

@@ -125,7 +125,14 @@ fn row(probe: &Probe, tools: &Tools, alone: &RwLock<()>) -> Row {
         (user, verdict)
     };
     let users = users();
-    let bare = users.iter().map(|user| once(Place::Bare, *user)).collect();
+    // What anybody can do, root can do as well.
+    let mut bare = Vec::new();
+    for user in users.iter().rev() {
+        bare.push(once(Place::Bare, *user));
+        if matches!(bare.last(), Some((_, Verdict::Worked(_)))) {
+            break;
+        }
+    }
     let inside = users
         .iter()
         .map(|user| once(Place::Inside, *user))

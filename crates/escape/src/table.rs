@@ -17,21 +17,17 @@ fn name(user: User) -> &'static str {
 
 /// What the attack does without the wall.
 fn bare(row: &Row) -> String {
-    let worked: Vec<User> = row
+    let worked = row
         .bare
         .iter()
-        .filter(|(_, verdict)| matches!(verdict, Verdict::Worked(_)))
-        .map(|(user, _)| *user)
-        .collect();
-    if worked.len() == row.bare.len() {
-        return "works".to_owned();
-    }
-    match (worked.first(), row.bare.first()) {
-        (Some(user), _) => format!("works as {}", name(*user)),
+        .find(|(_, verdict)| matches!(verdict, Verdict::Worked(_)));
+    match (worked, row.bare.last()) {
+        (Some((User::Ordinary, _)), _) => "works".to_owned(),
+        (Some((User::Root, _)), _) => "works as root".to_owned(),
         (None, Some((_, Verdict::NotRun(why)))) => format!("not run: {why}"),
         (None, Some((_, Verdict::Broken(why)))) => format!("BROKEN: {why}"),
         (None, Some((_, Verdict::Held(why)))) => format!("the machine forbids it: {why}"),
-        _ => "not run".to_owned(),
+        (None, _) => "not run".to_owned(),
     }
 }
 

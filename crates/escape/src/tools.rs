@@ -1,9 +1,11 @@
 //! The attacks, the victim and a helper, compiled from their C sources by the system's compiler.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Outcome;
+use crate::world::{User, as_user};
 
 macro_rules! sources {
     ($folder:literal: $($name:literal)*) => {
@@ -22,6 +24,9 @@ const PRELOAD: &[(&str, &str)] = sources!("victim": "preload.c");
 #[derive(Debug)]
 pub(crate) struct Tools {
     folder: tempfile::TempDir,
+    /// Lines of a configuration that make users trusted, so that policy forbids as little as possible and the walls do
+    /// the work.
+    roles: Vec<(User, String)>,
 }
 
 impl Tools {
@@ -53,13 +58,34 @@ impl Tools {
                 gate.display()
             )
         })?;
-        Ok(Self { folder })
+        let roles = [User::Root, User::Ordinary]
+            .map(|user| Ok::<_, Box<dyn Error + Send + Sync>>((user, role(user)?)));
+        let roles = roles.into_iter().collect::<Result<_, _>>()?;
+        Ok(Self { folder, roles })
+    }
+
+    /// The configuration's line about this user.
+    pub(crate) fn role(&self, user: User) -> &str {
+        let found = self.roles.iter().find(|(one, _)| *one == user);
+        found.map_or("", |(_, line)| line)
     }
 
     /// Where the tool of this name is.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+fn role(user: User) -> Outcome<String> {
+    let mut command = as_user(user);
+    command.extend(["id", "-un"].map(str::to_owned));
+    let (program, args) = command.split_first().ok_or("no command")?;
+    let output = Command::new(program).args(args).output()?;
+    let name = String::from_utf8(output.stdout)?;
+    Ok(format!(
+        "  {}: {{roles: [trusted-operator]}}\n",
+        name.trim()
+    ))
 }
 
 fn compile(

@@ -166,24 +166,14 @@ impl<'t> World<'t> {
         fs::write(self.path("conf/policies/suite.cedar"), policy)?;
         fs::write(
             self.path("conf/bailiwick.yaml"),
-            format!("policies: [policies]\nusers:\n{}", self.roles()?),
+            format!(
+                "policies: [policies]\nusers:\n{}",
+                self.tools.role(self.user)
+            ),
         )?;
         self.give_away(self.root())?;
         give(&self.in_tmp(), self.user)?;
         self.plant_set_id()
-    }
-
-    /// A trusted operator, so that policy forbids as little as possible and the walls do the work.
-    fn roles(&self) -> Outcome<String> {
-        let mut command = as_user(self.user);
-        command.extend(["id", "-un"].map(str::to_owned));
-        let (program, args) = command.split_first().ok_or("no command")?;
-        let output = Command::new(program).args(args).output()?;
-        let name = String::from_utf8(output.stdout)?;
-        Ok(format!(
-            "  {}: {{roles: [trusted-operator]}}\n",
-            name.trim()
-        ))
     }
 
     /// Everything to the attacker's user.

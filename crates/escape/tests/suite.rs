@@ -1,7 +1,7 @@
 //! The whole suite, as whoever runs the tests: root attacks as root and as an ordinary user.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
+    clippy::expect_used,
     reason = "everything here is a test, also what stands outside of test functions"
 )]
 
