@@ -178,7 +178,7 @@ fn ordinary_starts_are_quiet() {
     for script in [
         "ls /usr >/dev/null; echo x >/tmp/x; cat /tmp/x >/dev/null; id >/dev/null 2>&1",
         "/usr/bin/env true; mkdir /tmp/d && cp /tmp/../usr/bin/env /tmp/d/ && mv /tmp/d /tmp/e && rm -r /tmp/e",
-        "python3 -c 'import json, ssl, asyncio, subprocess, tempfile; tempfile.mkdtemp()'",
+        "cd /tmp; python3 -c 'import json, ssl, asyncio, subprocess, tempfile; tempfile.mkdtemp()'",
         "node -e 'require(\"https\"); require(\"os\").cpus(); fetch'",
         "git init -q /tmp/r && cd /tmp/r && git -c user.name=a -c user.email=b commit -q --allow-empty -m c && git log",
     ] {
