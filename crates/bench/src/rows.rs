@@ -4,6 +4,7 @@ mod audit;
 mod call;
 mod decision;
 mod egress;
+mod idle;
 mod operation;
 mod spawn;
 mod token;
@@ -43,6 +44,10 @@ const GROUPS: &[Group] = &[
     Group {
         name: "spawn",
         measure: spawn::measure,
+    },
+    Group {
+        name: "idle",
+        measure: idle::measure,
     },
     Group {
         name: "wasm",
