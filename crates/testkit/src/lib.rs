@@ -11,6 +11,7 @@ pub mod bwrap;
 pub mod keyring;
 pub mod netns;
 pub mod real;
+pub mod registry;
 pub mod sdk;
 pub mod user;
 

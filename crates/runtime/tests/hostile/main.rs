@@ -6,6 +6,5 @@
     reason = "helpers of tests may end the test"
 )]
 
-mod registry;
 mod tarballs;
 mod wheels;

@@ -10,10 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha512};
 
-use crate::registry::Registry;
+use bailiwick_testkit::registry::Registry;
 
 /// Makes a package with one more entry: its name, kind and link target, its mode, and the manifest.
-const MAKE: &str = r#"
+const MAKE: &str = r##"
 import io, sys, tarfile
 out, name, kind, target, mode, manifest = sys.argv[1:]
 kinds = {"file": tarfile.REGTYPE, "link": tarfile.SYMTYPE, "hard": tarfile.LNKTYPE,
@@ -29,7 +29,7 @@ with tarfile.open(out, "w:gz", format=tarfile.PAX_FORMAT) as tar:
     add("package/index.js", "#!/usr/bin/env node\nconsole.log('hello')\n", mode=0o755)
     if name:
         add(eval('"' + name + '"'), "planted\n", kinds[kind], target, int(mode, 8))
-"#;
+"##;
 const MANIFEST: &str = r#"{"name":"hostile-server","version":"1.0.0","bin":"index.js"}"#;
 
 struct Made {
@@ -286,7 +286,10 @@ fn l30_a_tarball_that_is_not_what_its_registry_said_is_refused() {
     let settings = Settings {
         cwd: "/".into(),
         tool_env: vec![
-            ("npm_config_registry".into(), format!("http://{}/", registry.address).into()),
+            (
+                "npm_config_registry".into(),
+                format!("http://{}/", registry.address).into(),
+            ),
             ("npm_config_fetch_retries".into(), "0".into()),
         ],
         ..Settings::new(dir.path().join("cache"))

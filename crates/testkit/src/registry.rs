@@ -1,4 +1,4 @@
-//! A registry on loopback that serves what it is given.
+//! A registry on loopback that serves what it is given, for tests of preparing packages.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -6,15 +6,16 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
 /// Serves until the test ends.
-pub(crate) struct Registry {
-    pub(crate) address: SocketAddr,
+pub struct Registry {
+    /// Where it listens.
+    pub address: SocketAddr,
 }
 
 impl Registry {
     /// `pages` is told its address and gives what lies at which path.
-    pub(crate) fn serve(pages: impl FnOnce(SocketAddr) -> BTreeMap<String, Vec<u8>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+    pub fn serve(pages: impl FnOnce(SocketAddr) -> BTreeMap<String, Vec<u8>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback can be listened on");
+        let address = listener.local_addr().expect("loopback can be listened on");
         let pages = Arc::new(pages(address));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -28,7 +29,8 @@ impl Registry {
 
 /// One request for each connection. A client that goes away is no failure of a test.
 fn answer(mut stream: TcpStream, pages: &BTreeMap<String, Vec<u8>>) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let mut lines =
+        BufReader::new(stream.try_clone().expect("loopback can be listened on")).lines();
     let first = lines.next().and_then(Result::ok).unwrap_or_default();
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
     for line in lines.map_while(Result::ok) {
