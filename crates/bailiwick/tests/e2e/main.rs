@@ -18,6 +18,7 @@ mod gates;
 mod hostile;
 mod ordinary;
 mod packages;
+mod preparation;
 mod real;
 mod refused;
 mod secret;
