@@ -187,7 +187,7 @@ impl Asked<'_> {
             native: &native,
             bounds: &bounds,
         };
-        let ended = match run.to_its_end(world).await {
+        let ended = match run.followed(world).await {
             Ok(ended) => ended,
             Err(failed) => return Err(not_run(host, &admitted, failed).await?),
         };

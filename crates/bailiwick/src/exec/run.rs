@@ -74,7 +74,7 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    pub(super) async fn to_its_end(self, mut world: World) -> Result<Ended, Failed> {
+    pub(super) async fn followed(self, mut world: World) -> Result<Ended, Failed> {
         let denials = world.denials();
         world.extras.terminals = true;
         let outside = match terminal::is_at_hand() {
