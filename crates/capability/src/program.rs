@@ -35,7 +35,7 @@ impl ProgramScope {
     /// Reads a program and arguments, quoted as in a POSIX shell.
     ///
     /// # Errors
-    /// Unbalanced quotes, control characters, relative paths.
+    /// Unbalanced quotes, control characters, relative paths, ` except ` in an argument.
     pub fn parse(text: &str) -> Result<Self, CapabilityError> {
         let broken = || broken(text);
         if text.chars().any(char::is_control) {
@@ -53,10 +53,22 @@ impl ProgramScope {
         } else {
             return Err(broken());
         };
-        Ok(Self {
-            program,
-            args: words.collect(),
-        })
+        let args: Vec<String> = words.collect();
+        // A grant is written down as text, where this word begins its exceptions: read back, such an argument
+        // would be one, and the program would be granted with any arguments.
+        if args
+            .iter()
+            .any(|arg| format!(" {arg} ").contains(" except "))
+        {
+            return Err(CapabilityError::new(
+                format!(
+                    "`{}` holds the reserved word ` except `",
+                    text.escape_debug()
+                ),
+                "grant the program with other leading arguments",
+            ));
+        }
+        Ok(Self { program, args })
     }
 
     /// The program.

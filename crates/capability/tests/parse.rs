@@ -245,6 +245,31 @@ fn holes_are_kept_and_touching_one_is_refused() {
     assert!("read_files:/data/ except /etc/".parse::<Granted>().is_err());
 }
 
+/// Found by fuzzing: as an argument, quoted or escaped, the word would be read back as an exception.
+#[test]
+fn an_argument_cannot_pass_for_an_exception() {
+    for text in [
+        "execute_code:git 'except' log",
+        "execute_code:git excep\\t log",
+        "execute_code:git log except",
+        "execute_code:git 'all except this'",
+    ] {
+        assert!(text.parse::<Capability>().is_err(), "{text}");
+    }
+    let two: Granted = "execute_code:git except git log".parse().unwrap();
+    assert_eq!(two.holes().len(), 1);
+    assert!(
+        two.to_string()
+            .parse::<Granted>()
+            .is_ok_and(|again| again == two)
+    );
+    assert!(
+        "execute_code except te_M excep\\t x except y"
+            .parse::<Granted>()
+            .is_err()
+    );
+}
+
 #[test]
 fn scopes_suit_their_kinds() {
     let path = atom("read_files:/a").scope().clone();
