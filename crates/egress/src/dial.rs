@@ -46,13 +46,33 @@ impl Resolve for SystemResolver {
             let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
             return Box::pin(async move { Ok(Vec::from(loopback)) });
         }
-        // A trailing dot: the host's search list must not make another name of it (L1).
-        let name = format!("{name}.");
+        let name = name.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name, 0)).await?;
+            let table = std::fs::read_to_string("/etc/hosts");
+            let own = listed(&table.unwrap_or_default(), &name);
+            if !own.is_empty() {
+                return Ok(own);
+            }
+            // A trailing dot: the host's search list must not make another name of it (L1). No line of the
+            // machine's own table has one, so that was read before.
+            let found = tokio::net::lookup_host((format!("{name}."), 0)).await?;
             Ok(found.map(|address| address.ip()).collect())
         })
     }
+}
+
+/// The addresses of `name` in a table of names (hosts(5)).
+fn listed(table: &str, name: &DnsName) -> Vec<IpAddr> {
+    let lines = table
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or(line));
+    let found = lines.filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let address = words.next()?.parse().ok()?;
+        let is_it = |word: &str| DnsName::parse(word).is_ok_and(|other| other == *name);
+        words.any(is_it).then_some(address)
+    });
+    found.collect()
 }
 
 /// How the host itself goes out.
@@ -180,6 +200,15 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+
+    #[test]
+    fn the_machine_s_own_table_is_read_by_whole_names() {
+        let table = "127.0.0.1 localhost\n10.1.2.3 Api.Example.com api # ours\n::1 api.example.com.\nx api.example.com\n";
+        let found = |name: &str| listed(table, &DnsName::parse(name).unwrap());
+        let both: [IpAddr; 2] = ["10.1.2.3".parse().unwrap(), "::1".parse().unwrap()];
+        assert_eq!(found("api.example.com"), both);
+        assert!(found("example.com").is_empty() && found("ours").is_empty());
+    }
 
     /// Answers each time with the next list, and the last one for ever.
     struct Scripted(Mutex<Vec<Vec<&'static str>>>);

@@ -16,6 +16,7 @@ mod exec;
 mod exec_report;
 mod gates;
 mod hostile;
+mod network;
 mod ordinary;
 mod packages;
 mod preparation;
