@@ -112,7 +112,7 @@ impl Runner {
             runs: Counted(Arc::clone(&self.runs)),
         };
         let builder = thread::Builder::new().name("wall-run".to_owned());
-        if builder.spawn(move || run.to_its_end(asked)).is_err() {
+        if builder.spawn(move || run.finish(asked)).is_err() {
             refuse(Errno::AGAIN);
         }
     }
@@ -204,7 +204,7 @@ struct Run {
 }
 
 impl Run {
-    fn to_its_end(self, asked: Asked) {
+    fn finish(self, asked: Asked) {
         let text = shown(&asked);
         let answer = match self.programs.start(asked) {
             Err(why) => {

@@ -63,7 +63,7 @@ fn falls_back(call: &Notification) -> bool {
     let [_, request, ..] = call.args;
     call.arch == THIS_ARCH
         && c::c_long::from(call.number) == c::SYS_ioctl
-        && low(request) == c::FICLONE as u64
+        && low(request) == c::FICLONE
 }
 
 fn described(call: &Notification, profile: Profile) -> (&'static str, String, &'static str) {
