@@ -31,5 +31,5 @@ pub use order::load_order;
 pub use parts::{Atom, Binding, Dependency, Limits, Necessity, Need, Runtime, Start, Tool};
 pub use read::to_json;
 pub use source::{Source, Span, Spanned};
-pub use units::{size, time};
 pub use tree::{MAX_BYTES, MAX_DEPTH, MAX_NODES};
+pub use units::{size, time};

@@ -99,7 +99,11 @@ impl Manifest {
     pub fn with_optional(mut self, atoms: impl IntoIterator<Item = Capability>) -> Self {
         let span = self.id.span;
         for capability in atoms {
-            if self.atoms.iter().all(|known| known.capability != capability) {
+            if self
+                .atoms
+                .iter()
+                .all(|known| known.capability != capability)
+            {
                 let necessity = Necessity::Optional;
                 self.atoms.push(Atom {
                     span,

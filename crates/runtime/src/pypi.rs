@@ -28,6 +28,11 @@ const OPTIONS: &[&str] = &[
     "--quiet",
     "--compile",
 ];
+/// Has pip say where it looks when nothing is configured, and where that index keeps its files, a line each.
+const OWN_INDEX: &str = "from pip._internal.models.index import PyPI as own
+print(own.simple_url)
+print('https://' + own.file_storage_domain)";
+
 /// Enough for two lines with the longest path.
 const MAX_HEAD: u64 = 8192;
 const REPORT: &str = "pip-report.json";
@@ -88,10 +93,7 @@ fn install(
     };
     let cache = vec![("PIP_CACHE_DIR", text(fresh.downloads)?)];
     let step = |what: &str, args: &[&str], reach: Option<&Reach>| {
-        let args = ["-I", "-m"]
-            .iter()
-            .chain(args)
-            .map(|word| (*word).to_owned());
+        let args = ["-I"].iter().chain(args).map(|word| (*word).to_owned());
         let work = Work {
             what,
             tool: python,
@@ -104,7 +106,11 @@ fn install(
         steps::run(work, settings)
     };
     let folder = text(fresh.folder)?;
-    let venv = step("python3 -m venv", &["venv", "--without-pip", &folder], None)?;
+    let venv = step(
+        "python3 -m venv",
+        &["-m", "venv", "--without-pip", &folder],
+        None,
+    )?;
     if !venv.success() {
         return Err(bad(
             venv.why("python3 -m venv"),
@@ -114,14 +120,15 @@ fn install(
     let environment = fresh.folder.join("bin/python");
     let configuration = fresh.folder.join("pyvenv.cfg");
     let before = fs::read(&configuration).map_err(io("read", &configuration))?;
-    let told = step("pip config", &["pip", "config", "list"], None)?;
+    let told = step("pip config", &["-m", "pip", "config", "list"], None)?;
     if !told.success() {
         return Err(failed(asked, &told.why("pip config")));
     }
-    let reach =
-        Reach::of_pip(&told.said(), settings).map_err(|why| bad(why, "check `pip config list`"))?;
+    let own = step("pip's own index", &["-c", OWN_INDEX], None)?;
+    let reach = Reach::of_pip(&told.said(), &own.said(), settings)
+        .map_err(|why| bad(why, "check `pip config list`"))?;
     let inside = text(&environment)?;
-    let mut args = vec!["pip", "--python", &inside];
+    let mut args = vec!["-m", "pip", "--python", &inside];
     args.extend(OPTIONS);
     // Not in the environment: a wheel may put files there, and would write its own report.
     let report = fresh.downloads.join(REPORT);

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use crate::settings::Settings;
 
-/// Where pip looks when nothing is configured, and where that index keeps its files.
-const DEFAULT_INDEXES: [&str; 2] = ["https://own.test/simple", "https://files.own.test.invalid"];
+/// Addresses by name, for a table of names.
+type Hosts = BTreeMap<String, Vec<IpAddr>>;
+
 /// Variables that name a proxy.
 const PROXIES: [&str; 3] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
 /// Variables that name files or folders which a tool reads.
@@ -58,8 +59,8 @@ impl Reach {
         Ok(reach)
     }
 
-    /// As `pip config list` tells it.
-    pub(crate) fn of_pip(list: &str, settings: &Settings) -> Result<Self, String> {
+    /// As `pip config list` tells it; `own` are the places that pip uses where none are configured, a line each.
+    pub(crate) fn of_pip(list: &str, own: &str, settings: &Settings) -> Result<Self, String> {
         let mut reach = Self::default();
         let (mut has_index, mut no_index) = (false, false);
         for (key, value) in list.lines().filter_map(|line| line.split_once('=')) {
@@ -84,8 +85,11 @@ impl Reach {
         if no_index {
             reach.scopes.clear();
         } else if !has_index {
-            for url in DEFAULT_INDEXES {
+            for url in own.lines() {
                 reach.add_url(url)?;
+            }
+            if reach.scopes.is_empty() {
+                return Err("pip does not tell where its own index is: set `index-url`".to_owned());
             }
         }
         reach.add_environment(settings)?;
@@ -158,7 +162,7 @@ impl Reach {
     /// The atoms. A name whose addresses are not public ones is granted by these, and named in the answer's
     /// second part: a wall does not let a name lead into the machine's own network, but the person who
     /// configured the registry meant it.
-    pub(crate) fn atoms(&self) -> Result<(Vec<Granted>, BTreeMap<String, Vec<IpAddr>>), String> {
+    pub(crate) fn atoms(&self) -> Result<(Vec<Granted>, Hosts), String> {
         let (mut atoms, mut hosts) = (Vec::new(), BTreeMap::new());
         for scope in &self.scopes {
             let name = scope.host().to_string();
@@ -247,11 +251,16 @@ mod tests {
 
     #[test]
     fn pip_says_where_its_indexes_are() {
+        const OWN: &str = "https://own.example.com/simple\nhttps://files.example.com\n";
         let of = |list: &str| {
-            let reach = Reach::of_pip(list, &Settings::new("/x")).unwrap();
+            let reach = Reach::of_pip(list, OWN, &Settings::new("/x")).unwrap();
             (scopes(&reach).join(" "), reach.files)
         };
-        assert!(of("").0.contains("https://own.test"));
+        assert_eq!(
+            of("").0,
+            "https://files.example.com https://own.example.com"
+        );
+        assert!(Reach::of_pip("", "", &Settings::new("/x")).is_err());
         let list = "global.index-url='https://a.example.com/simple'\n\
             install.extra-index-url='https://b.example.com/x\\nhttps://u:p@c.example.com/y'\n\
             :env:.find-links='/opt/wheels https://d.example.com/l'\nglobal.proxy='proxy.example.com'\n";

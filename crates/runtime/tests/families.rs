@@ -19,24 +19,13 @@ const JAVA: &str = "public class Main { public static void main(String[] a) thro
     System.out.println(java.time.ZoneId.of(\"Europe/Berlin\") + \" \" + java.security.MessageDigest.getInstance(\"SHA-256\")); } }\n";
 
 /// A program, its arguments, what it reads, other programs that were granted, and what it says.
+#[derive(Default)]
 struct Task<'a> {
     words: &'a [&'a str],
     input: &'a str,
     shown: &'a [&'a Path],
     besides: &'a [&'a str],
     says: &'a str,
-}
-
-impl Default for Task<'_> {
-    fn default() -> Self {
-        Self {
-            words: &[],
-            input: "",
-            shown: &[],
-            besides: &[],
-            says: "",
-        }
-    }
 }
 
 fn settings() -> (tempfile::TempDir, Settings) {

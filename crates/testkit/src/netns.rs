@@ -23,7 +23,15 @@ pub fn is_alone_or_rerun(test: &str, addresses: &[&str]) -> bool {
     let binary = std::env::current_exe().expect("the test knows its binary");
     let mut command = Command::new("unshare");
     command
-        .args(["--user", "--map-root-user", "--net", "--", "sh", "-c", SET_UP])
+        .args([
+            "--user",
+            "--map-root-user",
+            "--net",
+            "--",
+            "sh",
+            "-c",
+            SET_UP,
+        ])
         .arg(binary)
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, format!("{} ", addresses.join(" ")));

@@ -1,6 +1,7 @@
 //! The gate over its real parts: real policies, a real log, real tokens, and real components behind the Wasm wall.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::expect_used,
     clippy::indexing_slicing,
     reason = "tests fail by panicking"
