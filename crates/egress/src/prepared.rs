@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bailiwick_capability::{Grant, Host, HostPattern};
 use bailiwick_wall::{Denials, Resolve, Secret, WallError};
@@ -159,12 +160,15 @@ impl Prepared {
         tasks.spawn(dns::serve_udp(Arc::clone(&context), udp));
         tasks.spawn(dns::serve_tcp(Arc::clone(&context), tcp));
         let places = Arc::new(Semaphore::new(accept::CONNECTIONS));
+        let listening = ports.len();
         for (port, listener) in ports {
             let (context, places) = (Arc::clone(&context), Arc::clone(&places));
             tasks.spawn(accept::serve(context, port, listener, places));
         }
         Ok(Egress {
             context,
+            places,
+            listening,
             _tasks: tasks,
         })
     }
@@ -179,10 +183,28 @@ fn unblocked<S: From<OwnedFd>>(socket: OwnedFd) -> io::Result<S> {
 /// Serves one plugin's network; dropping it ends every connection.
 pub struct Egress {
     context: Arc<Context>,
+    places: Arc<Semaphore>,
+    listening: usize,
     _tasks: JoinSet<()>,
 }
 
+/// How often connections that still carry something are looked for.
+const GLANCE: Duration = Duration::from_millis(10);
+
 impl Egress {
+    /// Waits, once the plugin has ended, until what it sent last has gone out, at most for `patience`.
+    pub async fn drain(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let mut quiet = 0;
+        // Twice in a row: a connection may just be about to be accepted.
+        while quiet < 2 && Instant::now() < deadline {
+            tokio::time::sleep(GLANCE).await;
+            // Each port holds one place for the next connection.
+            let taken = accept::CONNECTIONS.saturating_sub(self.places.available_permits());
+            quiet = if taken > self.listening { 0 } else { quiet + 1 };
+        }
+    }
+
     /// What was served so far.
     #[must_use]
     pub fn counters(&self) -> Counters {

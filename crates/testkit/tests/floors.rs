@@ -33,7 +33,11 @@ const ONE_USER: &[(&str, &str)] = &[
 ];
 
 /// Who may use a foreign crate besides: the benchmarks measure what is wrapped as their baseline.
-const BASELINES: &[(&str, &str)] = &[("cedar-policy", "bench"), ("wasmtime", "bench")];
+const BASELINES: &[(&str, &str)] = &[
+    ("cedar-policy", "bench"),
+    ("landlock", "bench"),
+    ("wasmtime", "bench"),
+];
 
 struct House {
     /// Crate → (dependency, is it for tests only).

@@ -293,7 +293,7 @@ fn atom() -> impl Strategy<Value = Granted> {
         "network_access:https://*.example.com/v1/ GET",
         "network_access:tcp://db.example.com:5432",
         "network_access",
-        "execute_code:/usr/bin/git 'log except this'",
+        "execute_code:/usr/bin/git 'log all of this'",
         "read_environment:APP_*",
         "use_secret:github_token",
         "clock",

@@ -84,7 +84,7 @@ impl Run<'_> {
         let mut signals = caught()?;
         let mut jailed = self.spawn(&world, outside.is_some())?;
         // Its network is served for as long as this is kept.
-        let _egress = world.serve(&mut jailed)?;
+        let egress = world.serve(&mut jailed)?;
         let (budget, mut spent) = Budget::new(self.bounds.output);
         let streams = carry(&mut jailed, outside.as_ref(), budget)?;
         let mut course = Course {
@@ -101,6 +101,9 @@ impl Run<'_> {
             outside.end();
         }
         let status = outcome?;
+        if let Some(egress) = &egress {
+            egress.drain(LAST_WORDS).await;
+        }
         course.look().await?;
         Ok(Ended {
             status,

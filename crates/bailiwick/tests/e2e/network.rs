@@ -57,8 +57,7 @@ struct Net {
 
 impl Drop for Net {
     fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+        self.close();
     }
 }
 
@@ -116,6 +115,12 @@ impl Net {
             .chain(command.iter().copied())
             .collect();
         self.run(&words)
+    }
+
+    /// Ends the servers.
+    fn close(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
     }
 
     fn seen(&self) -> String {
@@ -188,7 +193,7 @@ fn programs_that_know_nothing_of_us_reach_what_is_granted_by_name() {
     alone(
         "programs_that_know_nothing_of_us_reach_what_is_granted_by_name",
         || {
-            let net = Net::new();
+            let mut net = Net::new();
             // Spliced: the program itself speaks TLS with the server. Terminated: the path is part of the grant.
             for grant in [
                 "network_access:https://api.example.com",
@@ -204,6 +209,7 @@ fn programs_that_know_nothing_of_us_reach_what_is_granted_by_name() {
                     );
                 }
             }
+            net.close();
             net.world.settled();
         },
     );

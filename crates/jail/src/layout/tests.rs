@@ -2,9 +2,10 @@
 
 use bailiwick_wall::Closure;
 
-use bailiwick_capability::{Capability, Granted};
+use bailiwick_capability::{Capability, Granted, PathScope};
 
 use super::*;
+use crate::scopes::check_scope;
 
 struct World {
     _keep: tempfile::TempDir,
