@@ -15,6 +15,10 @@ const SYSTEM: &[(&str, &[&str], &str)] = &[
     ("dbus-daemon", &["--version"], "dbus-daemon"),
     ("gnome-keyring-daemon", &["--version"], "gnome-keyring"),
     ("cc", &["--version"], "gcc"),
+    ("make", &["--version"], "make"),
+    ("javac", &["-version"], "default-jdk-headless"),
+    ("go", &["version"], "golang-go"),
+    ("psql", &["--version"], "postgresql-client"),
     // The attackers are linked statically.
     (
         "/usr/bin/env",

@@ -24,8 +24,22 @@ use clap::Parser as _;
 
 use cli::{Cli, Command};
 
+fn no_cores() -> rustix::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none)
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // A crash must leave no secret on a disk. Plugins have the same bound by their wall.
+    if let Err(error) = no_cores() {
+        eprintln!("bailiwick: core dumps cannot be switched off: {error}");
+        return ExitCode::from(report::NO_WALL);
+    }
     let config = cli.config.as_deref();
     let outcome = match &cli.command {
         Command::Demo(args) => demo::run(args),

@@ -72,6 +72,7 @@ fn verdict(number: u32, profile: Profile) -> Verdict {
         Some(Rule::When(tests)) => tests,
         Some(Rule::Absent) => return Verdict::Absent(libc::ENOSYS),
         Some(Rule::Refused) => return Verdict::Refuse(libc::ENOSYS),
+        Some(Rule::Unsupported) => return Verdict::Absent(libc::EOPNOTSUPP),
         None if ALLOWED.contains(&wanted) || LEGACY.contains(&wanted) => &[],
         None if number >= X32 => return Verdict::Refuse(libc::ENOSYS),
         None if number > LAST_KNOWN => return Verdict::Absent(libc::ENOSYS),

@@ -27,6 +27,8 @@ pub(crate) enum Rule {
     Absent,
     /// Pretends not to exist, and is told: nobody needs it.
     Refused,
+    /// Pretends that the file system cannot do it, so that callers do it by hand.
+    Unsupported,
 }
 
 /// Whether an allowed call passes by the host, where it watches.
@@ -201,6 +203,8 @@ pub(crate) const JUDGED: &[(c::c_long, Rule)] = &[
     (c::SYS_clone, Rule::When(&[no_bits(0, NEW_NAMESPACES)])),
     (c::SYS_clone3, Rule::Absent),
     (c::SYS_openat2, Rule::Absent),
+    // Takes space without writing, past what counts what is written.
+    (c::SYS_fallocate, Rule::Unsupported),
     (c::SYS_io_uring_setup, Rule::Refused),
     (c::SYS_io_uring_enter, Rule::Refused),
     (c::SYS_io_uring_register, Rule::Refused),
@@ -346,7 +350,7 @@ pub(crate) const ALLOWED: &[c::c_long] = &[
     c::SYS_lseek, c::SYS_fstat, c::SYS_newfstatat, c::SYS_statx, c::SYS_statfs, c::SYS_fstatfs,
     c::SYS_faccessat, c::SYS_faccessat2, c::SYS_readlinkat, c::SYS_getdents64, c::SYS_getcwd,
     c::SYS_chdir, c::SYS_fchdir, c::SYS_mkdirat, c::SYS_unlinkat, c::SYS_renameat2, c::SYS_linkat,
-    c::SYS_symlinkat, c::SYS_utimensat, c::SYS_truncate, c::SYS_ftruncate, c::SYS_fallocate,
+    c::SYS_symlinkat, c::SYS_utimensat, c::SYS_truncate, c::SYS_ftruncate,
     c::SYS_fsync, c::SYS_fdatasync, c::SYS_sync_file_range, c::SYS_syncfs, c::SYS_flock,
     c::SYS_dup, c::SYS_dup3, c::SYS_pipe2, c::SYS_umask, c::SYS_fchown, c::SYS_fchownat,
     c::SYS_copy_file_range, c::SYS_sendfile, c::SYS_splice, c::SYS_tee, c::SYS_fadvise64, c::SYS_readahead,

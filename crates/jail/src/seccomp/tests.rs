@@ -49,6 +49,7 @@ fn expected(number: u32, arguments: [u64; 6]) -> u32 {
     if let Some((_, rule)) = JUDGED.iter().find(|(n, _)| *n == number) {
         return match rule {
             Rule::Absent | Rule::Refused => ENOSYS,
+            Rule::Unsupported => libc::SECCOMP_RET_ERRNO | libc::EOPNOTSUPP as u32,
             Rule::When(tests) => {
                 let holds = |t: &Test| {
                     let value = arguments[t.argument as usize] as u32 & t.mask;
