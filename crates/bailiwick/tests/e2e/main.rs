@@ -20,6 +20,7 @@ mod network;
 mod ordinary;
 mod packages;
 mod preparation;
+mod programs;
 mod real;
 mod refused;
 mod secret;
