@@ -30,15 +30,29 @@ const REST: Duration = Duration::from_secs(15);
 /// A fatal alert, access_denied (RFC 8446 §6.2), in a record: clients tell it apart from a broken network.
 const ACCESS_DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
 
-/// Accepts on one port, for ever. `places` bounds the connections of all ports together: beyond it nothing is
-/// accepted until one ends.
+/// Accepts on one port, for ever. `places` bounds the connections of all ports together.
 pub(crate) async fn serve(
     context: Arc<Context>,
     port: u16,
     listener: TcpListener,
     places: Arc<Semaphore>,
 ) {
-    let mut pace = Pace::per_second(PER_SECOND);
+    let each = |stream| {
+        let context = Arc::clone(&context);
+        async move { connection(&context, port, stream).await }
+    };
+    accept(listener, PER_SECOND, places, each).await;
+}
+
+/// Accepts for ever, at most `per_second`, and does `each` beside the others. Beyond `places` nothing is
+/// accepted until one ends.
+pub(crate) async fn accept<F: Future<Output = ()> + Send + 'static>(
+    listener: TcpListener,
+    per_second: u32,
+    places: Arc<Semaphore>,
+    each: impl Fn(TcpStream) -> F,
+) {
+    let mut pace = Pace::per_second(per_second);
     let mut serving = JoinSet::new();
     loop {
         pace.wait().await;
@@ -48,9 +62,9 @@ pub(crate) async fn serve(
         while serving.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, _)) => {
-                let context = Arc::clone(&context);
+                let served = each(stream);
                 serving.spawn(async move {
-                    connection(&context, port, stream).await;
+                    served.await;
                     drop(place);
                 });
             }

@@ -12,9 +12,9 @@ use bailiwick_capability::DnsName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::accept::accept;
 use crate::context::Context;
 use crate::names::Address;
 use crate::pace::Pace;
@@ -50,26 +50,14 @@ pub(crate) async fn serve_udp(context: Arc<Context>, socket: UdpSocket) {
 
 /// Answers questions over TCP (RFC 7766), for ever.
 pub(crate) async fn serve_tcp(context: Arc<Context>, listener: TcpListener) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut pace = Pace::per_second(PER_SECOND);
-    let mut serving = JoinSet::new();
-    loop {
-        pace.wait().await;
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
-        while serving.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let context = Arc::clone(&context);
-                serving.spawn(async move {
-                    let _ = questions(&context, stream).await;
-                    drop(place);
-                });
-            }
-            Err(_) => sleep(PAUSE).await,
+    let each = |stream| {
+        let context = Arc::clone(&context);
+        async move {
+            let _ = questions(&context, stream).await;
         }
-    }
+    };
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    accept(listener, PER_SECOND, places, each).await;
 }
 
 async fn questions(context: &Context, mut stream: TcpStream) -> io::Result<()> {

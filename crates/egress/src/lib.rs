@@ -8,6 +8,7 @@
 
 mod accept;
 mod broker;
+mod bytes;
 mod ca;
 mod context;
 mod dial;

@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bailiwick_capability::DnsName;
 
+use crate::bytes::Bytes;
+
 /// Longest message read: what RFC 9715 recommends for UDP.
 pub(crate) const MAX_MESSAGE: usize = 1232;
 
@@ -85,29 +87,6 @@ pub(crate) enum Asked {
 pub(crate) enum Record {
     A(Ipv4Addr),
     Aaaa(Ipv6Addr),
-}
-
-/// Reads from the front; every step may find too few bytes.
-struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn number(&mut self) -> Option<u16> {
-        let (taken, rest) = self.0.split_first_chunk::<2>()?;
-        self.0 = rest;
-        Some(u16::from_be_bytes(*taken))
-    }
 }
 
 /// Reads one message.

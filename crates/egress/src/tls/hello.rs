@@ -5,6 +5,8 @@
 
 use bailiwick_capability::DnsName;
 
+use crate::bytes::Bytes;
+
 /// Longest ClientHello: post-quantum key shares take 1 to 2 KiB, tickets some more.
 const MAX_HELLO: usize = 32 << 10;
 /// Longest record before encryption (RFC 8446 §5.1).
@@ -37,42 +39,6 @@ pub(crate) struct Hello {
     pub(crate) server_name: Option<DnsName>,
     /// Whether it carries a second, encrypted one (RFC 9849 and its drafts), or pretends to.
     pub(crate) encrypted: bool,
-}
-
-/// Reads from the front; every step may find too few bytes.
-#[derive(Clone, Copy)]
-struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn number(&mut self) -> Option<u16> {
-        let (taken, rest) = self.0.split_first_chunk::<2>()?;
-        self.0 = rest;
-        Some(u16::from_be_bytes(*taken))
-    }
-
-    /// A vector with a length of one byte before it.
-    fn short(&mut self) -> Option<&'a [u8]> {
-        let len = self.byte()?;
-        self.take(usize::from(len))
-    }
-
-    /// A vector with a length of two bytes before it.
-    fn long(&mut self) -> Option<Self> {
-        let len = self.number()?;
-        self.take(usize::from(len)).map(Self)
-    }
 }
 
 /// Reads what a client sent first.
