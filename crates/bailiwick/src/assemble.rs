@@ -89,7 +89,7 @@ pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
     Ok(Host {
         judge,
         keys: home.token_keys()?,
-        recorder: Recorder::new(open_log(home)?, config.audit == AuditMode::Strict),
+        recorder: Recorder::new(open_log(home)?, config.audit.mode == AuditMode::Strict),
         variables: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),

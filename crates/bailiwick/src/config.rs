@@ -1,5 +1,7 @@
 //! `bailiwick.yaml`: which plugins, which policies, and the facts that policies may use.
 
+mod audit;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -9,18 +11,9 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde::Deserialize;
 
-pub(crate) const FILE: &str = "bailiwick.yaml";
+pub(crate) use audit::{Audit, AuditMode};
 
-/// How soon a tool call must be durable in the log.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum AuditMode {
-    /// Written before it runs, durable within the commit window.
-    #[default]
-    Normal,
-    /// Durable before it runs.
-    Strict,
-}
+pub(crate) const FILE: &str = "bailiwick.yaml";
 
 /// What is known of one user.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -81,7 +74,7 @@ pub(crate) struct Config {
     pub(crate) labels: Vec<String>,
     pub(crate) classification: BTreeMap<String, String>,
     pub(crate) users: BTreeMap<String, UserFacts>,
-    pub(crate) audit: AuditMode,
+    pub(crate) audit: Audit,
     pub(crate) secrets: Secrets,
     pub(crate) watch: Watched,
     /// Certificates of authorities that are trusted besides the machine's own, in PEM.
@@ -101,7 +94,7 @@ impl Default for Config {
             labels: Vec::new(),
             classification: BTreeMap::new(),
             users: BTreeMap::new(),
-            audit: AuditMode::default(),
+            audit: Audit::default(),
             secrets: Secrets::default(),
             watch: Watched::default(),
             trust: Vec::new(),
@@ -230,6 +223,10 @@ mod tests {
         assert!(Config::parse("pluginz: []").is_err());
         assert!(Config::parse("plugins: []\nplugins: [a]").is_err());
         assert!(Config::parse("audit: sometimes").is_err());
+        assert!(Config::parse("audit: [strict]").is_err());
+        assert!(Config::parse("audit: {mode: sometimes}").is_err());
+        assert!(Config::parse("audit: {mode: strict, mode: normal}").is_err());
+        assert!(Config::parse("audit: {modus: strict}").is_err());
         assert!(Config::parse("users: {a: {role: x}}").is_err());
     }
 
@@ -238,6 +235,15 @@ mod tests {
         for text in ["", "# nothing", "plugins: []", "environment: production"] {
             assert!(Config::parse(text).unwrap().plugins.is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_word_for_audit_is_short_for_its_mode() {
+        let of = |text| Config::parse(text).unwrap().audit;
+        assert_eq!(of("audit: strict"), of("audit: {mode: strict}"));
+        assert_eq!(of("audit: strict").mode, AuditMode::Strict);
+        assert_eq!(of("audit: {}"), of("audit: normal"));
+        assert_eq!(of("audit: normal"), Audit::default());
     }
 
     #[test]
@@ -253,7 +259,7 @@ mod tests {
                 PathBuf::from("/b")
             ]
         );
-        assert_eq!(config.audit, AuditMode::Strict);
+        assert_eq!(config.audit.mode, AuditMode::Strict);
     }
 
     #[test]
