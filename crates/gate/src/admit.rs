@@ -6,7 +6,7 @@ use bailiwick_audit::{AuditError, Event, Subject};
 use bailiwick_capability::Grant;
 use bailiwick_manifest::Necessity;
 use bailiwick_policy::Agent;
-use bailiwick_token::{Claims, Expectation, Token, Verified, mint, verify};
+use bailiwick_token::{Asks, Claims, Expectation, Token, Verified, mint, verify};
 
 use crate::assess::Assessment;
 use crate::host::{GateError, Host};
@@ -240,6 +240,7 @@ fn seal(
         user: host.judge.user.name.clone(),
         agent: agent.name.clone(),
         grant: grant.clone(),
+        asks: Asks::default(),
         issued,
         expires: issued.saturating_add(host.token_seconds),
     };

@@ -3,13 +3,15 @@
 //! Every text is a byte-string term. Biscuit prints string terms without escaping, so a quote in a user's name could
 //! otherwise become a fact when a block is read back.
 
-use bailiwick_capability::{Capability, Grant, Granted};
+use bailiwick_capability::{Capability, Grant};
 use biscuit_auth::builder::{
     Binary, BlockBuilder, Check, CheckKind, Expression, Fact, Op, Term, bytes, constrained_rule,
     fact, int, pred, var,
 };
 
-use crate::{Claims, TokenError};
+use crate::approval::{Approving, Ask, Asks, MAX_PEOPLE};
+use crate::facts::{Facts, TEXT};
+use crate::{Claims, Narrowing, PublicKey, TokenError};
 
 /// The most atoms of one block.
 pub const MAX_ATOMS: usize = 1024;
@@ -17,8 +19,8 @@ pub const MAX_ATOMS: usize = 1024;
 const AUTHORITY: &str = "bailiwick_grant";
 /// The same for an appended block.
 const ATTENUATION: &str = "bailiwick_attenuation";
-/// Begins every text claim: Biscuit prints an empty byte string as something that it cannot read.
-const TEXT: char = '=';
+/// The same for a block that an approver signed.
+const APPROVAL: &str = "bailiwick_approval";
 /// The form that this version writes and reads.
 const FORM: i64 = 1;
 
@@ -29,17 +31,63 @@ pub(crate) fn authority(claims: &Claims) -> Result<BlockBuilder, TokenError> {
         fact("plugin_digest", &[bytes(&claims.plugin_digest)]),
         fact("issued", &[int(claims.issued)]),
     ];
-    facts.extend(
-        claims
-            .texts()
-            .map(|(name, text)| fact(name, &[bytes(format!("{TEXT}{text}").as_bytes())])),
-    );
+    facts.extend(claims.texts().map(|(name, value)| text(name, value)));
+    asks(&claims.asks, &mut facts)?;
     body(facts, &claims.grant, Some(claims.expires))
 }
 
+fn text(name: &str, value: &str) -> Fact {
+    fact(name, &[bytes(format!("{TEXT}{value}").as_bytes())])
+}
+
+fn asks(asks: &Asks, facts: &mut Vec<Fact>) -> Result<(), TokenError> {
+    if asks.atoms.len() > MAX_ATOMS {
+        return Err(TokenError::TooLarge("too many atoms"));
+    }
+    for (number, ask) in (0_i64..).zip(&asks.atoms) {
+        if !(1..=MAX_PEOPLE).contains(&ask.people) {
+            return Err(TokenError::Unsealable(format!(
+                "an atom that {} people must approve, which is not between 1 and {MAX_PEOPLE}",
+                ask.people
+            )));
+        }
+        facts.push(atom("ask", number, ask.granted.capability())?);
+        for hole in ask.granted.holes() {
+            facts.push(atom("ask_hole", number, hole)?);
+        }
+        facts.push(fact("people", &[int(number), int(ask.people.into())]));
+    }
+    facts.extend(
+        asks.approvers
+            .iter()
+            .map(|key| fact("approver", &[bytes(&key.to_bytes())])),
+    );
+    Ok(())
+}
+
 /// The facts and the check of an appended block.
-pub(crate) fn attenuation(grant: &Grant, expires: Option<i64>) -> Result<BlockBuilder, TokenError> {
-    body(vec![fact(ATTENUATION, &[int(FORM)])], grant, expires)
+pub(crate) fn attenuation(to: &Narrowing) -> Result<BlockBuilder, TokenError> {
+    let mut facts = vec![fact(ATTENUATION, &[int(FORM)])];
+    facts.extend(to.by.iter().map(|by| text("by", by)));
+    body(facts, &to.grant, to.expires)
+}
+
+/// The facts of an approver's block. Its end is no check: when it is over, only the approval is.
+pub(crate) fn approval(approving: &Approving) -> Result<BlockBuilder, TokenError> {
+    let mut facts = vec![fact(APPROVAL, &[int(FORM)])];
+    facts.extend(
+        approving
+            .call
+            .iter()
+            .map(|call| fact("call", &[bytes(call)])),
+    );
+    facts.extend(
+        approving
+            .until
+            .iter()
+            .map(|until| fact("until", &[int(*until)])),
+    );
+    body(facts, &approving.grant, None)
 }
 
 fn body(
@@ -114,6 +162,7 @@ pub(crate) fn read_authority(source: &str) -> Result<Claims, String> {
         user: facts.text("user")?,
         agent: facts.text("agent")?,
         grant: facts.grant()?,
+        asks: read_asks(&facts)?,
         issued: facts.int("issued")?,
         expires: facts.int("expires")?,
     };
@@ -121,18 +170,63 @@ pub(crate) fn read_authority(source: &str) -> Result<Claims, String> {
     Ok(claims)
 }
 
+fn read_asks(facts: &Facts<'_>) -> Result<Asks, String> {
+    let mut atoms = Vec::new();
+    for (number, granted) in facts.atoms("ask", "ask_hole")? {
+        let people = facts.named("people").find_map(|terms| match terms {
+            [Term::Integer(of), Term::Integer(people)] if *of == number => {
+                u8::try_from(*people).ok()
+            }
+            _ => None,
+        });
+        let people = people.ok_or_else(|| "an atom that nobody can approve".to_owned())?;
+        atoms.push(Ask { granted, people });
+    }
+    let approvers = facts.named("approver").map(|terms| match terms {
+        [Term::Bytes(key)] => PublicKey::from_bytes(key).ok(),
+        _ => None,
+    });
+    Ok(Asks {
+        atoms,
+        approvers: approvers
+            .collect::<Option<_>>()
+            .ok_or_else(|| "an approver that is no key".to_owned())?,
+    })
+}
+
 /// Reads an appended block from its Datalog source.
-pub(crate) fn read_attenuation(source: &str) -> Result<(Grant, Option<i64>), String> {
+pub(crate) fn read_attenuation(source: &str) -> Result<Narrowing, String> {
     let builder = parse(source)?;
     let facts = Facts(&builder.facts);
-    let grant = facts.grant()?;
-    let expires = if facts.named("expires").next().is_some() {
-        Some(facts.int("expires")?)
-    } else {
-        None
+    let to = Narrowing {
+        grant: facts.grant()?,
+        expires: facts.optional_int("expires")?,
+        by: facts.optional_text("by")?,
     };
-    exactly(&builder, attenuation(&grant, expires))?;
-    Ok((grant, expires))
+    exactly(&builder, attenuation(&to))?;
+    Ok(to)
+}
+
+/// Reads an approver's block from its Datalog source.
+pub(crate) fn read_approval(source: &str) -> Result<Approving, String> {
+    let builder = parse(source)?;
+    let facts = Facts(&builder.facts);
+    let call = match facts.named("call").next() {
+        None => None,
+        Some(_) => Some(
+            facts
+                .bytes("call")?
+                .try_into()
+                .map_err(|_| "a digest that is not 32 bytes long".to_owned())?,
+        ),
+    };
+    let approving = Approving {
+        grant: facts.grant()?,
+        call,
+        until: facts.optional_int("until")?,
+    };
+    exactly(&builder, approval(&approving))?;
+    Ok(approving)
 }
 
 fn parse(source: &str) -> Result<BlockBuilder, String> {
@@ -168,73 +262,4 @@ fn exactly(found: &BlockBuilder, ours: Result<BlockBuilder, TokenError>) -> Resu
         return Err("an unknown check".to_owned());
     }
     Ok(())
-}
-
-struct Facts<'a>(&'a [Fact]);
-
-impl<'a> Facts<'a> {
-    fn named(&self, name: &'static str) -> impl Iterator<Item = &'a [Term]> {
-        self.0
-            .iter()
-            .filter(move |one| one.predicate.name == name)
-            .map(|one| one.predicate.terms.as_slice())
-    }
-
-    fn only(&self, name: &'static str) -> Result<&'a Term, String> {
-        let mut found = self.named(name);
-        match (found.next(), found.next()) {
-            (Some([term]), None) => Ok(term),
-            _ => Err(format!("not exactly one fact `{name}`")),
-        }
-    }
-
-    fn bytes(&self, name: &'static str) -> Result<Vec<u8>, String> {
-        match self.only(name)? {
-            Term::Bytes(bytes) => Ok(bytes.clone()),
-            _ => Err(format!("a `{name}` of another type")),
-        }
-    }
-
-    fn text(&self, name: &'static str) -> Result<String, String> {
-        String::from_utf8(self.bytes(name)?)
-            .ok()
-            .and_then(|text| text.strip_prefix(TEXT).map(str::to_owned))
-            .ok_or_else(|| format!("a `{name}` that is no text"))
-    }
-
-    fn int(&self, name: &'static str) -> Result<i64, String> {
-        match self.only(name)? {
-            Term::Integer(number) => Ok(*number),
-            _ => Err(format!("a `{name}` of another type")),
-        }
-    }
-
-    fn numbered(&self, name: &'static str) -> Result<Vec<(i64, Capability)>, String> {
-        self.named(name)
-            .map(|terms| match terms {
-                [Term::Integer(number), Term::Bytes(text)] => std::str::from_utf8(text)
-                    .ok()
-                    .and_then(|text| text.parse().ok())
-                    .map(|capability| (*number, capability)),
-                _ => None,
-            })
-            .collect::<Option<_>>()
-            .ok_or_else(|| format!("a `{name}` that is no capability"))
-    }
-
-    fn grant(&self) -> Result<Grant, String> {
-        let holes = self.numbered("hole")?;
-        let mut atoms = Vec::new();
-        for (number, capability) in self.numbered("atom")? {
-            let cut = holes
-                .iter()
-                .filter(|(of, _)| *of == number)
-                .map(|(_, hole)| hole.clone());
-            atoms.push(
-                Granted::with_holes(capability, cut)
-                    .ok_or_else(|| "an atom of which nothing is left".to_owned())?,
-            );
-        }
-        Ok(Grant::new(atoms))
-    }
 }

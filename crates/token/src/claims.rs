@@ -2,7 +2,8 @@
 
 use bailiwick_capability::Grant;
 
-use crate::TokenError;
+use crate::approval::approved;
+use crate::{Approval, Asks, TokenError};
 
 /// The longest text claim, in bytes.
 pub const MAX_TEXT: usize = 1024;
@@ -26,6 +27,8 @@ pub struct Claims {
     pub agent: String,
     /// What was granted.
     pub grant: Grant,
+    /// What people can add to it.
+    pub asks: Asks,
     /// When it was minted, in seconds since 1970.
     pub issued: i64,
     /// From when on it is refused, in seconds since 1970.
@@ -71,6 +74,28 @@ pub(crate) fn check_time(seconds: i64) -> Result<(), TokenError> {
     )))
 }
 
+/// How a token is narrowed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Narrowing {
+    /// At most this; an empty grant leaves nothing.
+    pub grant: Grant,
+    /// At most until then, in seconds since 1970.
+    pub expires: Option<i64>,
+    /// For whom or what, for people who read the token: `sub-agent research`. Nobody vouches for it.
+    pub by: Option<String>,
+}
+
+impl Narrowing {
+    pub(crate) fn check(&self) -> Result<(), TokenError> {
+        if self.by.as_ref().is_some_and(|by| by.len() > MAX_TEXT) {
+            return Err(TokenError::Unsealable(format!(
+                "a name of more than {MAX_TEXT} bytes"
+            )));
+        }
+        self.expires.map_or(Ok(()), check_time)
+    }
+}
+
 /// What the verifier knows, against which a token is held.
 #[derive(Debug, Clone, Copy)]
 pub struct Expectation<'a> {
@@ -87,6 +112,7 @@ pub struct Expectation<'a> {
 #[must_use = "enforcement is compiled from it"]
 pub struct Verified {
     pub(crate) claims: Claims,
+    pub(crate) approvals: Vec<Approval>,
     pub(crate) revocation_ids: Vec<Vec<u8>>,
 }
 
@@ -97,7 +123,7 @@ impl Verified {
         &self.claims
     }
 
-    /// The grant: the meet of what was sealed and of every attenuation.
+    /// The grant: what was sealed, with what people approved of it, met with every attenuation.
     #[must_use]
     pub fn grant(&self) -> &Grant {
         &self.claims.grant
@@ -114,5 +140,55 @@ impl Verified {
     #[must_use]
     pub fn revocation_ids(&self) -> &[Vec<u8>] {
         &self.revocation_ids
+    }
+
+    /// The yeses that are not over.
+    #[must_use]
+    pub fn approvals(&self) -> &[Approval] {
+        &self.approvals
+    }
+
+    /// How many different approvers said yes to this one call, by its SHA-256, as of when the
+    /// token was verified: verify it anew for each call.
+    #[must_use]
+    pub fn approved_call(&self, call: &[u8; 32]) -> usize {
+        let mut people: Vec<&crate::PublicKey> = Vec::new();
+        for approval in &self.approvals {
+            if approval.approving.call.as_ref() == Some(call)
+                && !people.contains(&&approval.approver)
+            {
+                people.push(&approval.approver);
+            }
+        }
+        people.len()
+    }
+}
+
+/// What all blocks of a token say together.
+#[derive(Debug, Clone)]
+pub(crate) struct Blocks {
+    pub(crate) authority: Claims,
+    pub(crate) narrowings: Vec<Narrowing>,
+    pub(crate) approvals: Vec<Approval>,
+}
+
+impl Blocks {
+    /// The claims with grant and expiry as the blocks leave them at `now`, and the yeses that are not over.
+    pub(crate) fn effective(self, now: i64) -> (Claims, Vec<Approval>) {
+        let mut claims = self.authority;
+        let mut approvals = self.approvals;
+        approvals.retain(|one| one.approving.until.is_none_or(|until| now < until));
+        let added = approved(&claims.asks, &approvals);
+        if !added.is_empty() {
+            let sealed = claims.grant.atoms().iter().cloned();
+            claims.grant = Grant::new(sealed.chain(added));
+        }
+        for to in &self.narrowings {
+            claims.grant = claims.grant.meet(&to.grant);
+            claims.expires = to
+                .expires
+                .map_or(claims.expires, |at| at.min(claims.expires));
+        }
+        (claims, approvals)
     }
 }

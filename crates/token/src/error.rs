@@ -13,11 +13,23 @@ pub enum TokenError {
     /// It names another signing key.
     #[error("the token was sealed with another key; take a fresh one from this gate")]
     ForeignKey,
+    /// It claims to be minted after its key retired.
+    #[error(
+        "the token was issued at {issued} with a key that retired at {retired} (seconds since 1970): it is forged, or the clocks differ; take a fresh one from the gate"
+    )]
+    RetiredKey {
+        /// When it claims to be minted.
+        issued: i64,
+        /// When its key retired.
+        retired: i64,
+    },
     /// A signature does not fit the bytes.
     #[error("the token was altered: {0}; take a fresh one from the gate")]
     Altered(String),
-    /// A block holds a fact, rule, check, scope or context that is not ours, or a third party signed it.
-    #[error("block {block} of the token holds {what}; only atoms and an expiry may be added")]
+    /// A block holds a fact, rule, check, scope or context that is not ours, or somebody signed it who may not approve.
+    #[error(
+        "block {block} of the token holds {what}; only atoms, an expiry and approvals may be added"
+    )]
     Unknown {
         /// 0 is the authority block.
         block: usize,

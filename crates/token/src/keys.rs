@@ -82,3 +82,45 @@ impl fmt::Debug for PublicKey {
         write!(f, "PublicKey({self})")
     }
 }
+
+/// A key that no longer mints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retired {
+    /// The key.
+    pub key: PublicKey,
+    /// Since when, in seconds since 1970. What claims to be minted later is refused: only a thief could have made it.
+    pub at: i64,
+}
+
+/// The keys whose tokens are accepted: the one that mints, and those that did, until their tokens expire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trusted {
+    current: PublicKey,
+    retired: Vec<Retired>,
+}
+
+impl Trusted {
+    /// The key that mints now, and its predecessors.
+    #[must_use]
+    pub fn new(current: PublicKey, retired: Vec<Retired>) -> Self {
+        Self { current, retired }
+    }
+
+    /// The key that a token's hint names, and since when it is retired.
+    pub(crate) fn named(&self, hint: Option<u32>) -> Option<(PublicKey, Option<i64>)> {
+        let hint = hint?;
+        if self.current.hint() == hint {
+            return Some((self.current, None));
+        }
+        self.retired
+            .iter()
+            .find(|retired| retired.key.hint() == hint)
+            .map(|retired| (retired.key, Some(retired.at)))
+    }
+}
+
+impl From<PublicKey> for Trusted {
+    fn from(current: PublicKey) -> Self {
+        Self::new(current, Vec::new())
+    }
+}

@@ -8,9 +8,10 @@ use base64::engine::general_purpose::URL_SAFE;
 use biscuit_auth::builder::{Term, fact};
 use biscuit_auth::{AuthorizerBuilder, AuthorizerLimits, Biscuit, UnverifiedBiscuit};
 
-use crate::claims::check_time;
-use crate::{Claims, Expectation, Keys, PublicKey, TokenError, Verified, block};
-use bailiwick_capability::Grant;
+use crate::claims::Blocks;
+use crate::{
+    Approval, Claims, Expectation, Keys, Narrowing, PublicKey, TokenError, Trusted, Verified, block,
+};
 
 /// Larger tokens are refused before they are decoded: whoever sends one controls its size.
 pub const MAX_TOKEN_BYTES: usize = 256 * 1024;
@@ -18,6 +19,8 @@ pub const MAX_TOKEN_BYTES: usize = 256 * 1024;
 pub const MAX_BLOCKS: usize = 16;
 /// The version of Datalog (3.0) that our facts and checks need.
 const DATALOG_VERSION: u32 = 3;
+/// The version (3.2) of every third-party block.
+const THIRD_PARTY_VERSION: u32 = 5;
 /// How far the clock of the gate that minted may be ahead of ours, in seconds.
 const MAX_SKEW: i64 = 60;
 
@@ -53,7 +56,7 @@ impl Token {
         Ok(Self(bytes))
     }
 
-    fn read(&self) -> Result<UnverifiedBiscuit, TokenError> {
+    pub(crate) fn read(&self) -> Result<UnverifiedBiscuit, TokenError> {
         let biscuit = UnverifiedBiscuit::from(&self.0).map_err(malformed)?;
         // Protobuf lets unknown or repeated fields pass; no byte may stand outside what is signed.
         if biscuit.to_vec().map_err(malformed)? != self.0 {
@@ -65,6 +68,21 @@ impl Token {
             return Err(TokenError::TooLarge("too many attenuations"));
         }
         Ok(biscuit)
+    }
+
+    /// The token with one more block.
+    pub(crate) fn grow(
+        &self,
+        append: impl FnOnce(UnverifiedBiscuit) -> Result<UnverifiedBiscuit, biscuit_auth::error::Token>,
+    ) -> Result<Self, TokenError> {
+        let biscuit = self.read()?;
+        if biscuit.block_count() > MAX_BLOCKS {
+            return Err(TokenError::TooLarge("too many attenuations"));
+        }
+        let bytes = append(biscuit)
+            .and_then(|biscuit| biscuit.to_vec())
+            .map_err(malformed)?;
+        Self::sized(bytes)
     }
 }
 
@@ -94,25 +112,17 @@ pub fn mint(keys: &Keys, claims: &Claims) -> Result<Token, TokenError> {
     Token::sized(bytes)
 }
 
-/// Narrows a token to what `grant` also permits, and at most until `expires` (seconds since 1970). Needs no key and
-/// checks no signature: a narrowed forgery stays a forgery.
+/// Narrows a token. Needs no key and checks no signature: a narrowed forgery stays a forgery.
 ///
 /// # Errors
 /// As [`mint`], and [`TokenError::Malformed`] for what is no token or sealed against attenuation.
-pub fn attenuate(token: &Token, grant: &Grant, expires: Option<i64>) -> Result<Token, TokenError> {
-    expires.map_or(Ok(()), check_time)?;
-    let biscuit = token.read()?;
-    if biscuit.block_count() > MAX_BLOCKS {
-        return Err(TokenError::TooLarge("too many attenuations"));
-    }
-    let bytes = biscuit
-        .append(block::attenuation(grant, expires)?)
-        .and_then(|biscuit| biscuit.to_vec())
-        .map_err(malformed)?;
-    Token::sized(bytes)
+pub fn attenuate(token: &Token, to: &Narrowing) -> Result<Token, TokenError> {
+    to.check()?;
+    let block = block::attenuation(to)?;
+    token.grow(|biscuit| biscuit.append(block))
 }
 
-/// Verifies signatures, vocabulary, times, session and plugin, and meets all blocks' grants.
+/// Verifies signatures, vocabulary, times, session and plugin, and puts together what all blocks say.
 ///
 /// # Errors
 /// One of each reason to refuse; see [`TokenError`].
@@ -121,59 +131,130 @@ pub fn verify(
     token: &Token,
     expected: &Expectation<'_>,
 ) -> Result<Verified, TokenError> {
-    let unverified = token.read()?;
-    if unverified.root_key_id() != Some(key.hint()) {
-        return Err(TokenError::ForeignKey);
-    }
-    let biscuit = unverified
-        .verify(key.0)
-        .map_err(|error| TokenError::Altered(error.to_string()))?;
-    let claims = blocks(&biscuit)?;
-    check(&claims, expected)?;
-    authorize(&biscuit, expected.now)?;
-    Ok(Verified {
-        claims,
-        revocation_ids: biscuit.revocation_identifiers(),
-    })
+    Trusted::from(*key).verify(token, expected)
 }
 
-/// Reads every block and meets what they say.
-fn blocks(biscuit: &Biscuit) -> Result<Claims, TokenError> {
-    let signers = biscuit.external_public_keys();
-    let contexts = biscuit.context();
-    let mut claims: Option<Claims> = None;
-    for (number, (signer, context)) in signers.iter().zip(contexts).enumerate() {
+impl Trusted {
+    /// As [`verify`], with any key that is trusted. A retired one counts for what was minted before it retired.
+    ///
+    /// # Errors
+    /// As [`verify`].
+    pub fn verify(
+        &self,
+        token: &Token,
+        expected: &Expectation<'_>,
+    ) -> Result<Verified, TokenError> {
+        let unverified = token.read()?;
+        let hint = unverified.root_key_id();
+        let (key, retired) = self.named(hint).ok_or(TokenError::ForeignKey)?;
+        let biscuit = unverified
+            .verify(key.0)
+            .map_err(|error| TokenError::Altered(error.to_string()))?;
+        let (claims, approvals) = blocks(&Blob::Verified(&biscuit))?.effective(expected.now);
+        if let Some(retired) = retired.filter(|at| claims.issued > *at) {
+            let issued = claims.issued;
+            return Err(TokenError::RetiredKey { issued, retired });
+        }
+        check(&claims, expected)?;
+        authorize(&biscuit, expected.now)?;
+        Ok(Verified {
+            claims,
+            approvals,
+            revocation_ids: biscuit.revocation_identifiers(),
+        })
+    }
+}
+
+/// A Biscuit before or after its signatures were checked: both are read in the same way.
+pub(crate) enum Blob<'a> {
+    Unverified(&'a UnverifiedBiscuit),
+    Verified(&'a Biscuit),
+}
+
+impl Blob<'_> {
+    fn signers(&self) -> Vec<Option<biscuit_auth::PublicKey>> {
+        match self {
+            Self::Unverified(biscuit) => biscuit.external_public_keys(),
+            Self::Verified(biscuit) => biscuit.external_public_keys(),
+        }
+    }
+
+    fn contexts(&self) -> Vec<Option<String>> {
+        match self {
+            // The library does not tell; what is not verified is not relied on.
+            Self::Unverified(biscuit) => vec![None; biscuit.block_count()],
+            Self::Verified(biscuit) => biscuit.context(),
+        }
+    }
+
+    fn version(&self, number: usize) -> Result<u32, biscuit_auth::error::Token> {
+        match self {
+            Self::Unverified(biscuit) => biscuit.block_version(number),
+            Self::Verified(biscuit) => biscuit.block_version(number),
+        }
+    }
+
+    fn source(&self, number: usize) -> Result<String, biscuit_auth::error::Token> {
+        match self {
+            Self::Unverified(biscuit) => biscuit.print_block_source(number),
+            Self::Verified(biscuit) => biscuit.print_block_source(number),
+        }
+    }
+}
+
+/// Reads every block.
+pub(crate) fn blocks(biscuit: &Blob<'_>) -> Result<Blocks, TokenError> {
+    let mut found: Option<Blocks> = None;
+    let contexts = biscuit.contexts();
+    for (number, (signer, context)) in biscuit.signers().iter().zip(contexts).enumerate() {
         let unknown = |what: String| TokenError::Unknown {
             block: number,
             what,
         };
-        if signer.is_some() {
-            return Err(unknown("a third party's signature".to_owned()));
-        }
         if context.is_some() {
             return Err(unknown("a context".to_owned()));
         }
-        // Printing leaves a block's scope out; scopes, and all else we do not use, need a newer version of Datalog.
-        let version = biscuit.block_version(number);
-        if version != Ok(DATALOG_VERSION) {
+        // Printing leaves a block's scope out; scopes, and all else we do not use, need a newer version of Datalog. A
+        // third-party block always has the newer one: its scope is its signer's, and decides nothing of ours.
+        let version = match signer {
+            Some(_) => THIRD_PARTY_VERSION,
+            None => DATALOG_VERSION,
+        };
+        if biscuit.version(number) != Ok(version) {
             return Err(unknown("a newer version of Datalog".to_owned()));
         }
         let source = biscuit
-            .print_block_source(number)
+            .source(number)
             .map_err(|error| unknown(error.to_string()))?;
-        claims = Some(match claims {
-            None => block::read_authority(&source).map_err(unknown)?,
-            Some(before) => {
-                let (grant, expires) = block::read_attenuation(&source).map_err(unknown)?;
-                Claims {
-                    grant: before.grant.meet(&grant),
-                    expires: expires.map_or(before.expires, |at| at.min(before.expires)),
-                    ..before
-                }
+        match (&mut found, signer) {
+            (None, None) => {
+                found = Some(Blocks {
+                    authority: block::read_authority(&source).map_err(unknown)?,
+                    narrowings: Vec::new(),
+                    approvals: Vec::new(),
+                });
             }
-        });
+            (None, Some(_)) => return Err(unknown("a third party's signature".to_owned())),
+            (Some(blocks), None) => {
+                let to = block::read_attenuation(&source).map_err(unknown)?;
+                blocks.narrowings.push(to);
+            }
+            (Some(blocks), Some(signer)) => {
+                let approver = PublicKey(*signer);
+                if !blocks.authority.asks.approvers.contains(&approver) {
+                    return Err(unknown(
+                        "the signature of somebody who may not approve".to_owned(),
+                    ));
+                }
+                let approving = block::read_approval(&source).map_err(unknown)?;
+                blocks.approvals.push(Approval {
+                    approver,
+                    approving,
+                });
+            }
+        }
     }
-    claims.ok_or_else(|| TokenError::Malformed("no block".to_owned()))
+    found.ok_or_else(|| TokenError::Malformed("no block".to_owned()))
 }
 
 fn check(claims: &Claims, expected: &Expectation<'_>) -> Result<(), TokenError> {

@@ -2,7 +2,7 @@
 #![expect(clippy::expect_used, reason = "helpers of tests may end the test")]
 
 use bailiwick_capability::Grant;
-use bailiwick_token::{Claims, Expectation, Keys, Token, TokenError, mint, verify};
+use bailiwick_token::{Asks, Claims, Expectation, Keys, Token, TokenError, mint, verify};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use biscuit_auth::{BlockBuilder, KeyPair, UnverifiedBiscuit};
@@ -23,6 +23,7 @@ fn minted(keys: &Keys) -> Token {
         user: "u".to_owned(),
         agent: "a".to_owned(),
         grant: Grant::default(),
+        asks: Asks::default(),
         issued: 1_000,
         expires: 2_000,
     };

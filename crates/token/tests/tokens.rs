@@ -3,8 +3,8 @@
 
 use bailiwick_capability::{Capability, Grant, Granted};
 use bailiwick_token::{
-    Claims, Expectation, Keys, MAX_BLOCKS, MAX_TOKEN_BYTES, Token, TokenError, attenuate, mint,
-    verify,
+    Asks, Claims, Expectation, Keys, MAX_BLOCKS, MAX_TOKEN_BYTES, Narrowing, Retired, Token,
+    TokenError, Trusted, attenuate, inspect, mint, verify,
 };
 use proptest::prelude::*;
 
@@ -23,6 +23,14 @@ fn grant(atoms: &[&str]) -> Grant {
     )
 }
 
+fn to(grant: Grant, expires: Option<i64>) -> Narrowing {
+    Narrowing {
+        grant,
+        expires,
+        by: None,
+    }
+}
+
 fn claims(grant: Grant) -> Claims {
     Claims {
         session: "s-1".to_owned(),
@@ -32,6 +40,7 @@ fn claims(grant: Grant) -> Claims {
         user: "ann \"); atom(0, hex:00".to_owned(),
         agent: "agent\n\\".to_owned(),
         grant,
+        asks: Asks::default(),
         issued: 990,
         expires: 2_000,
     }
@@ -135,7 +144,7 @@ fn every_altered_byte_is_refused() {
     let engine = base64::engine::general_purpose::URL_SAFE;
     let keys = Keys::generate();
     let token = mint(&keys, &usual()).expect("minted");
-    let token = attenuate(&token, &grant(&["clock"]), Some(1_500)).expect("attenuated");
+    let token = attenuate(&token, &to(grant(&["clock"]), Some(1_500))).expect("attenuated");
     let bytes = engine.decode(token.to_base64()).expect("base64");
     let accepted = |bytes: &[u8]| {
         Token::from_base64(&engine.encode(bytes))
@@ -162,7 +171,7 @@ fn attenuation_narrows_scope_and_time_and_keeps_who() {
     let keys = Keys::generate();
     let token = mint(&keys, &usual()).expect("minted");
     let narrowed =
-        attenuate(&token, &grant(&["read_files:/data/docs/"]), Some(1_500)).expect("narrowed");
+        attenuate(&token, &to(grant(&["read_files:/data/docs/"]), Some(1_500))).expect("narrowed");
     let verified = verify(&keys.public(), &narrowed, &EXPECTED).expect("verified");
     assert_eq!(verified.grant(), &grant(&["read_files:/data/docs/"]));
     assert_eq!(verified.expires(), 1_500);
@@ -177,7 +186,8 @@ fn attenuation_narrows_scope_and_time_and_keeps_who() {
         Err(TokenError::Expired { .. })
     ));
 
-    let hole = attenuate(&token, &grant(&["read_files:/"]), Some(9_999)).expect("a wish to widen");
+    let hole =
+        attenuate(&token, &to(grant(&["read_files:/"]), Some(9_999))).expect("a wish to widen");
     let verified = verify(&keys.public(), &hole, &EXPECTED).expect("verified");
     assert_eq!(
         verified.grant(),
@@ -197,7 +207,7 @@ fn l2_an_empty_grant_grants_nothing() {
             .is_empty()
     );
     let token = mint(&keys, &usual()).expect("minted");
-    let token = attenuate(&token, &Grant::default(), None).expect("attenuated");
+    let token = attenuate(&token, &Narrowing::default()).expect("attenuated");
     assert!(
         verify(&keys.public(), &token, &EXPECTED)
             .expect("verified")
@@ -211,11 +221,11 @@ fn blocks_are_bounded() {
     let keys = Keys::generate();
     let mut token = mint(&keys, &usual()).expect("minted");
     for _ in 0..MAX_BLOCKS {
-        token = attenuate(&token, &usual().grant, None).expect("within the bound");
+        token = attenuate(&token, &to(usual().grant, None)).expect("within the bound");
     }
     assert!(verify(&keys.public(), &token, &EXPECTED).is_ok());
     assert!(matches!(
-        attenuate(&token, &usual().grant, None),
+        attenuate(&token, &to(usual().grant, None)),
         Err(TokenError::TooLarge(_))
     ));
 }
@@ -278,6 +288,73 @@ fn l35_tokens_and_keys_do_not_print() {
     assert!(!prints!(Keys, std::fmt::Debug));
 }
 
+#[test]
+fn a_retired_key_counts_for_what_it_minted_and_for_nothing_later() {
+    let (old, new) = (Keys::generate(), Keys::generate());
+    let token = mint(&old, &usual()).expect("minted before");
+    let trusted = |at| {
+        Trusted::new(
+            new.public(),
+            vec![Retired {
+                key: old.public(),
+                at,
+            }],
+        )
+    };
+    let grant = usual().grant;
+    let verified = trusted(990).verify(&token, &EXPECTED).expect("verified");
+    assert_eq!(verified.grant(), &grant);
+    assert_eq!(
+        trusted(989).verify(&token, &EXPECTED).expect_err("forged"),
+        TokenError::RetiredKey {
+            issued: 990,
+            retired: 989
+        }
+    );
+    let newer = mint(&new, &usual()).expect("minted after");
+    assert!(trusted(0).verify(&newer, &EXPECTED).is_ok());
+    assert_eq!(
+        verify(&new.public(), &token, &EXPECTED).expect_err("not told of the old key"),
+        TokenError::ForeignKey
+    );
+    let expired = Expectation {
+        now: 2_000,
+        ..EXPECTED
+    };
+    assert!(matches!(
+        trusted(990).verify(&token, &expired),
+        Err(TokenError::Expired { .. })
+    ));
+}
+
+#[test]
+fn inspection_says_who_narrowed_it_and_what_is_left() {
+    let keys = Keys::generate();
+    let token = mint(&keys, &usual()).expect("minted");
+    let by = Narrowing {
+        grant: grant(&["clock", "random"]),
+        expires: Some(1_200),
+        by: Some("sub-agent \u{1b}[31m \"x\"".to_owned()),
+    };
+    let token = attenuate(&token, &by).expect("narrowed");
+    let told = inspect(&token, 1_000).expect("a token of ours");
+    assert_eq!(told.sealed, usual());
+    assert_eq!(told.narrowings, [by]);
+    assert_eq!(told.grant, grant(&["clock"]));
+    assert_eq!(told.expires, 1_200);
+    let verified = verify(&keys.public(), &token, &EXPECTED).expect("verified");
+    assert_eq!(told.grant, *verified.grant());
+    assert_eq!(told.revocation_ids, verified.revocation_ids());
+    let long = Narrowing {
+        by: Some("b".repeat(2_000)),
+        ..Narrowing::default()
+    };
+    assert!(matches!(
+        attenuate(&token, &long),
+        Err(TokenError::Unsealable(_))
+    ));
+}
+
 fn atom() -> impl Strategy<Value = Granted> {
     let path = prop::sample::select(vec!["/a/", "/a/b/", "/a/b/c", "/d/", "/"]);
     let kind = prop::sample::select(vec!["read_files", "write_files"]);
@@ -325,7 +402,7 @@ proptest! {
         let mut wanted = sealed.clone();
         let mut until = 2_000;
         for (wish, expires) in wishes {
-            token = attenuate(&token, &wish, expires).expect("attenuated");
+            token = attenuate(&token, &to(wish.clone(), expires)).expect("attenuated");
             let verified = verify(&keys.public(), &token, &EXPECTED).expect("verified");
             wanted = wanted.meet(&wish);
             until = until.min(expires.unwrap_or(until));
@@ -341,6 +418,6 @@ proptest! {
         let text = base64::engine::general_purpose::URL_SAFE.encode(bytes);
         let token = Token::from_base64(&text).expect("small base64");
         prop_assert!(verify(&Keys::generate().public(), &token, &EXPECTED).is_err());
-        prop_assert!(attenuate(&token, &Grant::default(), None).is_err());
+        prop_assert!(attenuate(&token, &Narrowing::default()).is_err());
     }
 }
