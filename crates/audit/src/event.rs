@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::argument::Argument;
+pub use crate::subject::Subject;
 
-/// The version of the entry format that this crate writes and reads.
-pub const ENTRY_VERSION: u32 = 1;
+/// The version of the entry format that this crate writes. It reads every version from 1 to this one.
+pub const ENTRY_VERSION: u32 = 2;
 
 /// One entry: when, on whose behalf, and what. Its index in the log is its sequence number, so it holds none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Entry {
-    /// Format version, 1.
+    /// Format version: [`ENTRY_VERSION`], or an older one.
     pub v: u32,
     /// When, as RFC 3339 in UTC with milliseconds.
     pub time: String,
@@ -23,71 +24,6 @@ pub struct Entry {
     pub subject: Subject,
     /// What happened.
     pub event: Event,
-}
-
-/// On whose behalf something happened. Every part may be absent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-pub struct Subject {
-    /// Session id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
-    /// Plugin id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plugin: Option<String>,
-    /// Digest of the plugin as it was loaded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plugin_digest: Option<String>,
-    /// The person.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    /// The agent that acts for them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
-    /// Trace id, as in W3C trace context.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trace: Option<String>,
-}
-
-impl Subject {
-    /// A subject of this session; the other parts are set by name.
-    #[must_use]
-    pub fn session(id: impl Into<String>) -> Self {
-        Self {
-            session: Some(id.into()),
-            ..Self::default()
-        }
-    }
-
-    /// The same with this plugin.
-    #[must_use]
-    pub fn with_plugin(mut self, id: impl Into<String>, digest: impl Into<String>) -> Self {
-        self.plugin = Some(id.into());
-        self.plugin_digest = Some(digest.into());
-        self
-    }
-
-    /// The same with this user.
-    #[must_use]
-    pub fn with_user(mut self, user: impl Into<String>) -> Self {
-        self.user = Some(user.into());
-        self
-    }
-
-    /// The same with this agent.
-    #[must_use]
-    pub fn with_agent(mut self, agent: impl Into<String>) -> Self {
-        self.agent = Some(agent.into());
-        self
-    }
-
-    /// The same with this trace id.
-    #[must_use]
-    pub fn with_trace(mut self, trace: impl Into<String>) -> Self {
-        self.trace = Some(trace.into());
-        self
-    }
 }
 
 /// What was decided on one atom, or on one call. A refusal is an outcome, not an error.
@@ -238,6 +174,13 @@ pub enum Event {
         /// The tools that it offers, where known.
         tools: Vec<String>,
     },
+    /// Tools are about to be offered: those of one plugin, or those that an agent is shown.
+    ToolsListed {
+        /// Their names at the gate.
+        offered: Vec<String>,
+        /// Those that are not offered, each with the reason.
+        withheld: BTreeMap<String, String>,
+    },
     /// A plugin was not started.
     PluginRefused {
         /// Why.
@@ -288,6 +231,15 @@ pub enum Event {
         /// Ids of the policies that determined it.
         policies: Vec<String>,
     },
+    /// A wall that is asked about each operation is about to let one through.
+    OperationAllowed {
+        /// What is about to be done: `network_access`, `execute_code`, …
+        operation: String,
+        /// On what. From the plugin: data, not to be trusted.
+        target: String,
+        /// The atom of the grant that covers it.
+        granted: String,
+    },
     /// A wall refused an operation.
     OperationDenied {
         /// What was tried: `read_files`, `network_access`, …
@@ -307,6 +259,13 @@ pub enum Event {
         wall: String,
         /// The grant that it is held to, an atom each.
         grant: Vec<String>,
+    },
+    /// A step of preparing a package ended.
+    PreparationEnd {
+        /// What it was for.
+        step: String,
+        /// How it ended.
+        status: String,
     },
     /// A package was fetched into the cache, before it is run.
     PackagePrepared {
@@ -362,6 +321,45 @@ pub enum Event {
         /// How it was noticed.
         detail: String,
     },
+    /// A key of ours was made, taken up, replaced or removed. The key itself is nowhere here.
+    KeyChange {
+        /// Which: `audit`, `token`, `secrets`, …
+        key: String,
+        /// What became of it: `made`, `replaced`, `removed`.
+        action: String,
+        /// What tells it from others: its public half, or a digest of that.
+        id: String,
+    },
+    /// Values of older entries are about to be erased. The entries stay, and the tree over them.
+    Erasure {
+        /// What is erased: `a user`, `session 1f…`, `entry 17`. Never the erased value.
+        of: String,
+        /// Who erases; absent where their own name is what is erased.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Why, in their words.
+        reason: String,
+        /// How many entries lose values.
+        entries: u64,
+        /// How many values.
+        values: u64,
+    },
+    /// The older part of the log was copied into an archive.
+    Archived {
+        /// How many entries, from the first.
+        entries: u64,
+        /// Root of the tree over them, in base64.
+        root: String,
+        /// The archive's folder.
+        to: String,
+    },
+    /// The archived part of the log is about to be removed from it. Its hashes stay.
+    Pruned {
+        /// How many entries, from the first.
+        entries: u64,
+        /// Root of the tree over them, in base64.
+        root: String,
+    },
     /// The log was opened after a writer that had not closed it.
     Recovery {
         /// Whole entries found that no published checkpoint covered; they are kept.
@@ -405,20 +403,27 @@ impl Event {
             Self::Approval { .. } => "approval",
             Self::PolicyChange { .. } => "policy_change",
             Self::PluginStart { .. } => "plugin_start",
+            Self::ToolsListed { .. } => "tools_listed",
             Self::PluginRefused { .. } => "plugin_refused",
             Self::PluginEnd { .. } => "plugin_end",
             Self::PluginCrash { .. } => "plugin_crash",
             Self::ToolCall { .. } => "tool_call",
             Self::ToolResult { .. } => "tool_result",
             Self::CallRefused { .. } => "call_refused",
+            Self::OperationAllowed { .. } => "operation_allowed",
             Self::OperationDenied { .. } => "operation_denied",
             Self::PreparationStart { .. } => "preparation_start",
+            Self::PreparationEnd { .. } => "preparation_end",
             Self::PackagePrepared { .. } => "package_prepared",
             Self::SecretStored { .. } => "secret_stored",
             Self::SecretRemoved { .. } => "secret_removed",
             Self::SecretUse { .. } => "secret_use",
             Self::ToolChanged { .. } => "tool_changed",
             Self::Tamper { .. } => "tamper",
+            Self::KeyChange { .. } => "key_change",
+            Self::Erasure { .. } => "erasure",
+            Self::Archived { .. } => "archived",
+            Self::Pruned { .. } => "pruned",
             Self::Recovery { .. } => "recovery",
         }
     }
@@ -433,6 +438,7 @@ impl Event {
             | Self::PluginRefused { .. }
             | Self::CallRefused { .. }
             | Self::OperationDenied { .. } => Some(Outcome::Deny),
+            Self::OperationAllowed { .. } => Some(Outcome::Grant),
             _ => None,
         }
     }

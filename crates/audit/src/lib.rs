@@ -35,6 +35,7 @@ mod report;
 #[cfg(any(test, feature = "schema"))]
 mod schema;
 mod store;
+mod subject;
 mod tail;
 mod verify;
 

@@ -23,12 +23,12 @@ impl Stored {
     /// The entry itself.
     ///
     /// # Errors
-    /// [`AuditError::Encode`] when the bytes are not an entry of this version: the log was tampered with, or written by
+    /// [`AuditError::Encode`] when the bytes are not an entry of a version that we know: the log was tampered with, or written by
     /// a newer Bailiwick.
     pub fn entry(&self) -> Result<Entry, AuditError> {
         let entry: Result<Entry, _> = serde_json::from_slice(&self.json);
         match entry {
-            Ok(entry) if entry.v == crate::ENTRY_VERSION => Ok(entry),
+            Ok(entry) if (1..=crate::ENTRY_VERSION).contains(&entry.v) => Ok(entry),
             Ok(entry) => Err(AuditError::Encode(format!(
                 "entry {} has version {}",
                 self.index, entry.v

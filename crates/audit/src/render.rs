@@ -112,6 +112,13 @@ fn fields(event: &Event) -> Vec<(&'static str, String)> {
             vec![("wall", wall.clone()), ("grant", grant.join(", "))]
         }
         Event::PluginEnd { status } => vec![("status", status.clone())],
+        Event::ToolsListed { offered, withheld } => vec![
+            ("offered", offered.join(", ")),
+            (
+                "withheld",
+                withheld.keys().cloned().collect::<Vec<_>>().join(", "),
+            ),
+        ],
         other => call_fields(other),
     }
 }
@@ -183,6 +190,18 @@ fn call_fields(event: &Event) -> Vec<(&'static str, String)> {
             ("wall", wall.clone()),
             ("grant", grant.join(", ")),
         ],
+        Event::OperationAllowed {
+            operation,
+            target,
+            granted,
+        } => vec![
+            ("operation", operation.clone()),
+            ("target", target.clone()),
+            ("granted", granted.clone()),
+        ],
+        Event::PreparationEnd { step, status } => {
+            vec![("step", step.clone()), ("status", status.clone())]
+        }
         Event::PackagePrepared {
             registry,
             package,
@@ -227,6 +246,13 @@ fn call_fields(event: &Event) -> Vec<(&'static str, String)> {
                 ("found", found.clone()),
             ]
         }
+        other => own_fields(other),
+    }
+}
+
+/// What concerns the gate's own keys and log.
+fn own_fields(event: &Event) -> Vec<(&'static str, String)> {
+    match event {
         Event::Tamper { what, detail } => vec![("what", what.clone()), ("detail", detail.clone())],
         Event::Recovery {
             kept,
@@ -238,6 +264,32 @@ fn call_fields(event: &Event) -> Vec<(&'static str, String)> {
             ("unsealed", unsealed.to_string()),
             ("cut_bytes", cut_bytes.to_string()),
         ],
+        Event::KeyChange { key, action, id } => vec![
+            ("key", key.clone()),
+            ("action", action.clone()),
+            ("id", id.clone()),
+        ],
+        Event::Erasure {
+            of,
+            by,
+            reason,
+            entries,
+            values,
+        } => vec![
+            ("of", of.clone()),
+            ("by", by.clone().unwrap_or_default()),
+            ("reason", reason.clone()),
+            ("entries", entries.to_string()),
+            ("values", values.to_string()),
+        ],
+        Event::Archived { entries, root, to } => vec![
+            ("entries", entries.to_string()),
+            ("root", root.clone()),
+            ("to", to.clone()),
+        ],
+        Event::Pruned { entries, root } => {
+            vec![("entries", entries.to_string()), ("root", root.clone())]
+        }
         _ => Vec::new(),
     }
 }

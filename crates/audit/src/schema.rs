@@ -7,7 +7,10 @@ use crate::event::Entry;
 pub fn entry_schema() -> serde_json::Value {
     let mut schema = schemars::schema_for!(Entry).to_value();
     if let Some(root) = schema.as_object_mut() {
-        root.insert("title".into(), "Bailiwick audit entry, version 1".into());
+        root.insert(
+            "title".into(),
+            format!("Bailiwick audit entry, version {}", crate::ENTRY_VERSION).into(),
+        );
         if let Some(version) = root
             .get_mut("properties")
             .and_then(|properties| properties.get_mut("v"))
