@@ -1,7 +1,8 @@
 //! Checkpoints: a signed note over a log's origin, size and root (C2SP tlog-checkpoint).
 
 use crate::hash::Hash;
-use crate::note::{NoteError, SignedNote, SigningKey, VerifierKey};
+use crate::key::{SigningKey, VerifierKey};
+use crate::note::{NoteError, SignedNote};
 
 /// What a log commits to: this many leaves, with this root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +35,17 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
-    /// Verifies a signed checkpoint of the log whose key this is: the origin must be the key's name.
+    /// Verifies a signed checkpoint of a log of ours, whose key this is: the origin must be the key's name.
     ///
     /// # Errors
-    /// Says whether form, signature or origin is wrong. Extension lines are refused, since they are of no log of
-    /// ours and nothing could audit them.
+    /// Says whether form, signature or origin is wrong. Extension lines are refused, since our logs have none and
+    /// nothing could audit them; [`Checkpoint::parse`] reads those of others. Unknown signatures are ignored.
     pub fn open(note: &str, key: &VerifierKey) -> Result<Self, CheckpointError> {
         let note: SignedNote = note.parse()?;
-        let checkpoint = Self::parse(note.verify(key)?)?;
+        let (checkpoint, extensions) = Self::parse(note.verify(key)?)?;
+        if !extensions.is_empty() {
+            return Err(CheckpointError::Form("it has extension lines"));
+        }
         if checkpoint.origin != key.name() {
             return Err(CheckpointError::Origin {
                 expected: key.name().to_owned(),
@@ -63,36 +67,47 @@ impl Checkpoint {
                 found: self.origin.clone(),
             });
         }
-        Ok(key.sign(&format!("{}\n{}\n{}\n", self.origin, self.size, self.root))?)
+        Ok(key.sign(&self.text())?)
     }
 
-    /// Reads the text of a note as a checkpoint, without any signature.
-    fn parse(text: &str) -> Result<Self, CheckpointError> {
+    /// The text that is signed, of three lines.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{}\n{}\n{}\n", self.origin, self.size, self.root)
+    }
+
+    /// Reads the text of a note as any log's checkpoint, and its extension lines, which mean nothing to us. Verifies no
+    /// signature.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Form`] says what keeps it from being one.
+    pub fn parse(text: &str) -> Result<(Self, Vec<&str>), CheckpointError> {
         let body = text
             .strip_suffix('\n')
             .ok_or(CheckpointError::Form("no final newline"))?;
         let mut lines = body.split('\n');
-        let (Some(origin), Some(size), Some(root), None) =
-            (lines.next(), lines.next(), lines.next(), lines.next())
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next())
         else {
-            return Err(CheckpointError::Form("it has not exactly three lines"));
+            return Err(CheckpointError::Form("it has fewer than three lines"));
         };
-        if origin.is_empty() {
-            return Err(CheckpointError::Form("its origin is empty"));
-        }
-        let parsed: u64 = size
-            .parse()
-            .map_err(|_| CheckpointError::Form("its size is no number"))?;
-        if parsed.to_string() != size {
-            return Err(CheckpointError::Form("its size is not written plainly"));
+        let extensions: Vec<&str> = lines.collect();
+        if origin.is_empty() || extensions.contains(&"") {
+            return Err(CheckpointError::Form("one of its lines is empty"));
         }
         let root = root
             .parse()
             .map_err(|_| CheckpointError::Form("its root is not a SHA-256 hash"))?;
-        Ok(Self {
+        let checkpoint = Self {
             origin: origin.to_owned(),
-            size: parsed,
+            size: plain_number(size).ok_or(CheckpointError::Form("its size is no plain number"))?,
             root,
-        })
+        };
+        Ok((checkpoint, extensions))
     }
+}
+
+/// A number as all of these formats write it: ASCII digits, no sign, no leading zero.
+pub(crate) fn plain_number(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
 }

@@ -1,41 +1,18 @@
-//! Signed notes with Ed25519 keys (C2SP signed-note).
+//! Signed notes (C2SP signed-note).
 
 use std::fmt;
 use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ed25519_dalek::{Signature, Signer as _};
-use sha2::{Digest as _, Sha256};
 
-/// The signature type byte of plain Ed25519.
-const ED25519: u8 = 0x01;
-/// What a signer's key begins with, so that it is never taken for a verifier's.
-const PRIVATE_PREFIX: &str = "PRIVATE+KEY+";
+use crate::key::{SigningKey, VerifierKey};
+
 const SIGNATURE_PREFIX: &str = "— ";
 /// A note comes from anyone: enough for a log and many witnesses with post-quantum signatures, no more.
-const MAX_NOTE_BYTES: usize = 1 << 18;
+pub const MAX_NOTE_BYTES: usize = 1 << 18;
+/// Most signatures of a note; the specification asks for at least 16.
 const MAX_SIGNATURES: usize = 64;
-
-/// A key that is not one; the text itself is never shown, since it may be the private one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
-    /// Not `name+id+base64` (for a private key after `PRIVATE+KEY+`).
-    #[error("the key is not of the form name+0123abcd+base64 with an Ed25519 key of 32 bytes")]
-    Form,
-    /// A private key where a verifier key belongs, or the other way round.
-    #[error("this is a private key where a verifier key belongs, or the other way round")]
-    WrongSide,
-    /// An empty name, or one with a space, a plus or a control character.
-    #[error("a key's name must not be empty nor hold spaces, plus signs or control characters")]
-    Name,
-    /// The id in the text is not that of the key and name.
-    #[error("the key's id does not belong to its name and bytes: it was altered or copied wrongly")]
-    Id,
-    /// Another algorithm than Ed25519.
-    #[error("the key is not an Ed25519 note key (type 0x01)")]
-    Algorithm,
-}
 
 /// Why a note is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,22 +36,7 @@ pub enum NoteError {
     },
 }
 
-/// The public half of a note key, printed and parsed as `name+id+base64`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct VerifierKey {
-    name: String,
-    id: u32,
-    key: ed25519_dalek::VerifyingKey,
-}
-
-/// The private half of a note key. It has no `Debug`, `Display` or serialisation; [`SigningKey::to_secret_text`] is
-/// the one way out, for the key file.
-pub struct SigningKey {
-    verifier: VerifierKey,
-    key: ed25519_dalek::SigningKey,
-}
-
-/// A parsed note, not yet verified: [`SignedNote::verify`] gives its text out.
+/// A parsed note, not yet verified: [`SignedNote::verify`] gives its text out. Printed as it was parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedNote {
     text: String,
@@ -88,129 +50,13 @@ struct NoteSignature {
     bytes: Vec<u8>,
 }
 
-/// Whether `name` may name a key: not empty, no Unicode space, no plus, no control character.
-#[must_use]
-pub fn is_valid_key_name(name: &str) -> bool {
-    !name.is_empty()
-        && !name
-            .chars()
-            .any(|c| c.is_whitespace() || c.is_control() || c == '+')
-}
-
-impl VerifierKey {
-    fn new(name: &str, key: ed25519_dalek::VerifyingKey) -> Result<Self, KeyError> {
-        if !is_valid_key_name(name) {
-            return Err(KeyError::Name);
-        }
-        let mut hasher = Sha256::new();
-        hasher.update(name.as_bytes());
-        hasher.update([b'\n', ED25519]);
-        hasher.update(key.as_bytes());
-        let digest: [u8; 32] = hasher.finalize().into();
-        let id = digest
-            .first_chunk::<4>()
-            .map_or(0, |id| u32::from_be_bytes(*id));
-        Ok(Self {
-            name: name.to_owned(),
-            id,
-            key,
-        })
-    }
-
-    /// The key's name; for a log's key, the log's origin.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The key's id: the first four bytes of the hash of name, type and key.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.id
-    }
-}
-
-impl fmt::Display for VerifierKey {
+impl fmt::Display for NoteSignature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let encoded = encode_key(self.key.as_bytes());
-        write!(f, "{}+{:08x}+{encoded}", self.name, self.id)
-    }
-}
-
-impl fmt::Debug for VerifierKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for VerifierKey {
-    type Err = KeyError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.starts_with(PRIVATE_PREFIX) {
-            return Err(KeyError::WrongSide);
-        }
-        let (name, id, bytes) = parse_key(text)?;
-        let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError::Form)?;
-        // A key of small order accepts signatures that nobody made.
-        if key.is_weak() {
-            return Err(KeyError::Form);
-        }
-        let verifier = Self::new(name, key)?;
-        if verifier.id == id {
-            Ok(verifier)
-        } else {
-            Err(KeyError::Id)
-        }
+        f.write_str(&signature_line(&self.name, self.id, &self.bytes))
     }
 }
 
 impl SigningKey {
-    /// A key from 32 bytes of good randomness.
-    ///
-    /// # Errors
-    /// [`KeyError::Name`].
-    pub fn from_seed(name: &str, seed: &[u8; 32]) -> Result<Self, KeyError> {
-        let key = ed25519_dalek::SigningKey::from_bytes(seed);
-        Ok(Self {
-            verifier: VerifierKey::new(name, key.verifying_key())?,
-            key,
-        })
-    }
-
-    /// Reads what [`SigningKey::to_secret_text`] wrote.
-    ///
-    /// # Errors
-    /// Says what is wrong with it without showing it.
-    pub fn from_secret_text(text: &str) -> Result<Self, KeyError> {
-        let rest = text
-            .strip_prefix(PRIVATE_PREFIX)
-            .ok_or(KeyError::WrongSide)?;
-        let (name, id, seed) = parse_key(rest)?;
-        let signing = Self::from_seed(name, &seed)?;
-        if signing.verifier.id == id {
-            Ok(signing)
-        } else {
-            Err(KeyError::Id)
-        }
-    }
-
-    /// The secret itself, as `PRIVATE+KEY+name+id+base64`, to be kept in a file that only its owner reads.
-    #[must_use]
-    pub fn to_secret_text(&self) -> String {
-        let encoded = encode_key(self.key.as_bytes());
-        format!(
-            "{PRIVATE_PREFIX}{}+{:08x}+{encoded}",
-            self.verifier.name, self.verifier.id
-        )
-    }
-
-    /// The public half.
-    #[must_use]
-    pub fn verifier(&self) -> &VerifierKey {
-        &self.verifier
-    }
-
     /// Signs `text` and gives the whole note.
     ///
     /// # Errors
@@ -221,14 +67,9 @@ impl SigningKey {
         if !text.ends_with('\n') {
             return Err(NoteError::Form("its text does not end in a newline"));
         }
-        let signature = self.key.sign(text.as_bytes());
-        let mut bytes = self.verifier.id.to_be_bytes().to_vec();
-        bytes.extend_from_slice(&signature.to_bytes());
-        let name = &self.verifier.name;
-        Ok(format!(
-            "{text}\n{SIGNATURE_PREFIX}{name} {}\n",
-            STANDARD.encode(bytes)
-        ))
+        let key = self.verifier();
+        let line = signature_line(key.name(), key.id(), &self.signature(text.as_bytes()));
+        Ok(format!("{text}\n{line}"))
     }
 }
 
@@ -246,21 +87,20 @@ impl FromStr for SignedNote {
         let (text, rest) = note.split_at_checked(split + 1).unwrap_or((note, ""));
         let lines = rest
             .strip_prefix('\n')
-            .and_then(|rest| rest.strip_suffix('\n'));
-        let lines = lines.ok_or(NoteError::Form("it does not end in a signature line"))?;
-        let signatures: Vec<_> = lines
-            .split('\n')
-            .map(|line| {
-                parse_signature(line).ok_or(NoteError::Form("a signature line is malformed"))
-            })
-            .collect::<Result<_, _>>()?;
-        if signatures.len() > MAX_SIGNATURES {
-            return Err(NoteError::Form("it has more than 64 signatures"));
-        }
+            .ok_or(NoteError::Form("it does not end in a signature line"))?;
         Ok(Self {
             text: text.to_owned(),
-            signatures,
+            signatures: parse_lines(lines)?,
         })
+    }
+}
+
+impl fmt::Display for SignedNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.text)?;
+        self.signatures
+            .iter()
+            .try_for_each(|line| write!(f, "{line}"))
     }
 }
 
@@ -271,44 +111,111 @@ impl SignedNote {
     /// # Errors
     /// [`NoteError::NotSigned`] or [`NoteError::BadSignature`].
     pub fn verify(&self, key: &VerifierKey) -> Result<&str, NoteError> {
-        let mut signed = false;
-        for signature in self
-            .signatures
-            .iter()
-            .filter(|s| s.name == key.name && s.id == key.id)
-        {
-            let bad = || NoteError::BadSignature {
-                name: key.name.clone(),
-            };
-            let bytes = Signature::from_slice(&signature.bytes).map_err(|_| bad())?;
-            key.key
-                .verify_strict(self.text.as_bytes(), &bytes)
-                .map_err(|_| bad())?;
-            signed = true;
+        self.check(key.name(), key.id(), |signature| {
+            key.holds(self.text.as_bytes(), signature).then_some(())
+        })?;
+        Ok(&self.text)
+    }
+
+    /// The note's text, whoever signed it or did not: to find out whose key to verify it with, and for nothing else.
+    #[must_use]
+    pub fn unverified_text(&self) -> &str {
+        &self.text
+    }
+
+    /// Adds signature lines, such as a witness answers with. A line that is there already stays once; one of the same
+    /// key in another form takes its place.
+    ///
+    /// # Errors
+    /// [`NoteError::Form`] when they are no signature lines, or too many.
+    pub fn add_lines(&mut self, lines: &str) -> Result<(), NoteError> {
+        check_characters(lines)?;
+        let added = parse_lines(lines)?;
+        self.signatures
+            .retain(|known| !added.iter().any(|new| new.is_of(&known.name, known.id)));
+        self.signatures.extend(added);
+        if self.signatures.len() > MAX_SIGNATURES {
+            return Err(NoteError::Form("it has more than 64 signatures"));
         }
-        if signed {
-            Ok(&self.text)
-        } else {
-            Err(NoteError::NotSigned {
-                name: key.name.clone(),
-                id: key.id,
-            })
+        Ok(())
+    }
+
+    /// The same note with the signatures of the keys with these names and ids alone.
+    #[must_use]
+    pub fn with_only(&self, keys: &[(&str, u32)]) -> Self {
+        let known =
+            |signature: &&NoteSignature| keys.iter().any(|(name, id)| signature.is_of(name, *id));
+        Self {
+            text: self.text.clone(),
+            signatures: self.signatures.iter().filter(known).cloned().collect(),
         }
+    }
+
+    /// Runs `holds` on every signature under this name and id: one has to be there, and all have to hold. Gives the
+    /// greatest of what `holds` gave.
+    pub(crate) fn check<T: Ord>(
+        &self,
+        name: &str,
+        id: u32,
+        holds: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<T, NoteError> {
+        let mut found = None;
+        for signature in self.signatures.iter().filter(|line| line.is_of(name, id)) {
+            let held = holds(&signature.bytes).ok_or_else(|| NoteError::BadSignature {
+                name: name.to_owned(),
+            })?;
+            found = found.max(Some(held));
+        }
+        found.ok_or_else(|| NoteError::NotSigned {
+            name: name.to_owned(),
+            id,
+        })
     }
 }
 
-fn check_characters(text: &str) -> Result<(), NoteError> {
+impl NoteSignature {
+    fn is_of(&self, name: &str, id: u32) -> bool {
+        self.name == name && self.id == id
+    }
+}
+
+/// One signature line with its newline.
+pub(crate) fn signature_line(name: &str, id: u32, signature: &[u8]) -> String {
+    let mut bytes = id.to_be_bytes().to_vec();
+    bytes.extend_from_slice(signature);
+    format!("{SIGNATURE_PREFIX}{name} {}\n", STANDARD.encode(bytes))
+}
+
+pub(crate) fn check_characters(text: &str) -> Result<(), NoteError> {
     if text.bytes().any(|byte| byte < b' ' && byte != b'\n') {
         return Err(NoteError::Form("it holds a control character"));
     }
     Ok(())
 }
 
+fn parse_lines(lines: &str) -> Result<Vec<NoteSignature>, NoteError> {
+    let lines = lines
+        .strip_suffix('\n')
+        .ok_or(NoteError::Form("it does not end in a signature line"))?;
+    let mut signatures = Vec::new();
+    for line in lines.split('\n') {
+        if signatures.len() == MAX_SIGNATURES {
+            return Err(NoteError::Form("it has more than 64 signatures"));
+        }
+        let signature = parse_signature(line);
+        signatures.push(signature.ok_or(NoteError::Form("a signature line is malformed"))?);
+    }
+    Ok(signatures)
+}
+
 fn parse_signature(line: &str) -> Option<NoteSignature> {
     let (name, encoded) = line.strip_prefix(SIGNATURE_PREFIX)?.split_once(' ')?;
     let bytes = STANDARD.decode(encoded).ok()?;
     let (id, signature) = bytes.split_first_chunk::<4>()?;
-    if !is_valid_key_name(name) || signature.is_empty() {
+    // The specification's rule for names: narrower ones, such as ours for keys, would refuse notes for the sake of
+    // lines that have to be ignored.
+    let named = !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c == '+');
+    if !named || signature.is_empty() {
         return None;
     }
     Some(NoteSignature {
@@ -316,28 +223,4 @@ fn parse_signature(line: &str) -> Option<NoteSignature> {
         id: u32::from_be_bytes(*id),
         bytes: signature.to_vec(),
     })
-}
-
-fn encode_key(bytes: &[u8; 32]) -> String {
-    let mut typed = vec![ED25519];
-    typed.extend_from_slice(bytes);
-    STANDARD.encode(typed)
-}
-
-fn parse_key(text: &str) -> Result<(&str, u32, [u8; 32]), KeyError> {
-    let mut parts = text.splitn(3, '+');
-    let (Some(name), Some(id), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(KeyError::Form);
-    };
-    let hex = id.len() == 8 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    if !hex {
-        return Err(KeyError::Form);
-    }
-    let id = u32::from_str_radix(id, 16).map_err(|_| KeyError::Form)?;
-    let typed = STANDARD.decode(encoded).map_err(|_| KeyError::Form)?;
-    let (algorithm, key) = typed.split_first().ok_or(KeyError::Form)?;
-    if *algorithm != ED25519 {
-        return Err(KeyError::Algorithm);
-    }
-    Ok((name, id, key.try_into().map_err(|_| KeyError::Form)?))
 }
