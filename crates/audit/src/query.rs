@@ -201,8 +201,12 @@ impl Follow {
         }
     }
 
-    /// What is there from the next index to the end of its bundle.
-    fn bundle(&mut self) -> Result<Vec<Stored>, AuditError> {
+    /// What is there from the next index to the end of its bundle: at most 256 entries, so that a long log is read
+    /// without being held; empty when there is nothing new.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn bundle(&mut self) -> Result<Vec<Stored>, AuditError> {
         let index = self.next / TILE_WIDTH;
         let entries = bundle_entries(&self.dir, index, published_size(&self.dir)?)?;
         let skip = usize::try_from(self.next % TILE_WIDTH).unwrap_or(usize::MAX);
