@@ -27,6 +27,7 @@ mod key;
 mod layout;
 mod leaves;
 mod log;
+mod openings;
 mod publish;
 mod query;
 mod recover;
@@ -46,6 +47,10 @@ pub use error::AuditError;
 pub use event::{AtomDecision, ENTRY_VERSION, Entry, Event, Moment, Outcome, Subject};
 pub use key::{SIGNING_KEY_FILE, VERIFIER_KEY_FILE, read_verifier_key};
 pub use log::{Leaf, Log, Options};
+pub use openings::{
+    Commitment, Opening, OpeningError, SALT_BYTES, SEALED_PREFIX, decode_bundle_openings, decode_openings,
+    encode_bundle_openings, encode_openings,
+};
 pub use query::{Filter, Follow, Query, Stored, query, tail};
 pub use render::{escape, render};
 pub use report::{Finding, Report, Tampering, Verified};
