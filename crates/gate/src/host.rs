@@ -129,6 +129,7 @@ impl Judge {
             isolation: wall.to_owned(),
             labels: self.labels.clone(),
             machine: self.machine.clone(),
+            ..Context::default()
         }
     }
 

@@ -3,6 +3,8 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::quota::Quota;
+
 /// What the annotations of one policy say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Annotations {
@@ -11,6 +13,7 @@ pub(crate) struct Annotations {
     pub(crate) ask: bool,
     /// Epoch seconds from which the policy no longer applies.
     pub(crate) expires: Option<i64>,
+    pub(crate) quota: Option<Quota>,
 }
 
 /// What is wrong with an annotation: its name, what, how to mend it.
@@ -72,17 +75,21 @@ pub(crate) fn read<'a>(
                     return Err(fault(name, what, mend));
                 }
             },
-            "quota" => {
-                let what = "`@quota` is not supported yet".to_owned();
-                let mend = "leave the policy out: without its quota it would permit too much";
-                return Err(fault(name, what, mend));
-            }
+            "quota" => match Quota::parse(value) {
+                Some(quota) => out.quota = Some(quota),
+                None => {
+                    let what = format!("`{}` is not a quota", value.escape_debug());
+                    let mend = "write how many and how often, \"10/hour\", and whose: \"10/hour per session\"; \
+                                at most 10000, in a second, minute, hour, day or week, per user, session, plugin or all";
+                    return Err(fault(name, what, mend));
+                }
+            },
             _ => {
                 let what = format!("`@{name}` is not an annotation that means anything here");
                 return Err(fault(
                     name,
                     what,
-                    "the annotations are @id, @reason, @ask and @expires",
+                    "the annotations are @id, @reason, @ask, @expires and @quota",
                 ));
             }
         }
@@ -114,6 +121,7 @@ mod tests {
         for (name, value) in [
             ("resaon", "x"),
             ("quota", "10/min"),
+            ("quota", ""),
             ("ask", "twice"),
             ("reason", " "),
             ("id", ""),

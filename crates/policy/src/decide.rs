@@ -113,10 +113,11 @@ pub(crate) fn find(evaluator: &Evaluator<'_>, asked: &Capability) -> Result<Find
 /// Requests that one family of parts describes.
 fn plain(evaluator: &Evaluator<'_>, asked: &Capability) -> Result<Findings, Problem> {
     let parts = parts(evaluator, asked)?;
+    let near = evaluator.near(asked);
     let resources = |parts: &[Capability]| -> Result<Vec<_>, Problem> {
         parts
             .iter()
-            .map(|part| evaluator.resource(part, ANY))
+            .map(|part| evaluator.resource(part, ANY, &near))
             .collect()
     };
     let narrow = evaluator.verdicts(resources(&parts)?, false)?;
@@ -214,6 +215,7 @@ fn network(
     let all_methods = with_methods(asked, None)?;
     let parts = parts(evaluator, &all_methods)?;
     let slices = slices(evaluator, net);
+    let near = evaluator.near(&all_methods);
     if parts.len().saturating_mul(slices.len()) > MAX_PARTS {
         let what = format!("policies cut `{asked}` into more than {MAX_PARTS} parts");
         return Err(Problem::of("decision", what, "name fewer methods or hosts"));
@@ -221,7 +223,7 @@ fn network(
     let mut resources = Vec::new();
     for slice in &slices {
         for part in &parts {
-            resources.push(evaluator.resource(part, &slice.method)?);
+            resources.push(evaluator.resource(part, &slice.method, &near)?);
         }
     }
     let verdicts = evaluator.verdicts(resources, false)?;

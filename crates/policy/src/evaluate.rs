@@ -3,16 +3,16 @@
 use std::collections::HashSet;
 
 use bailiwick_capability::{Capability, Kind, Scope};
-use cedar_policy::{
-    Authorizer, Entities, Entity, EntityUid, Request, Response, RestrictedExpression,
-};
+use cedar_policy::{Entities, Entity, EntityUid, Request, RestrictedExpression};
 
 use crate::classification::sensitivity_of;
 use crate::constant::{Constant, Literal};
 use crate::decision::Effect;
 use crate::error::Problem;
 use crate::pdp::{Pdp, Phase};
+use crate::rule::Rule;
 use crate::schema::{Type, vocabulary};
+use crate::shelf::Matched;
 use crate::subject::{Context, Principal, entity};
 
 /// The id of what no policy can name: every name, port or method that none mentions.
@@ -83,6 +83,15 @@ impl<'a> Evaluator<'a> {
         })
     }
 
+    /// The literals that reach into a request: no other can hold a part of it. A whole kind has parts that a
+    /// literal holds without being a part itself, such as the programs of a folder.
+    pub(crate) fn near(&self, asked: &Capability) -> Vec<&Literal> {
+        let whole = *asked.scope() == Scope::Whole;
+        self.literals()
+            .filter(|literal| whole || literal.constant.project(asked).is_some())
+            .collect()
+    }
+
     /// The constants that cut requests into parts.
     pub(crate) fn constants(&self) -> impl Iterator<Item = &Constant> {
         self.literals().map(|literal| &literal.constant)
@@ -93,10 +102,15 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The resource that stands for the points of which `part` is the smallest part.
-    /// `method` is the HTTP method, where there is one.
-    pub(crate) fn resource(&self, part: &Capability, method: &str) -> Result<Entity, Problem> {
-        let parents: HashSet<EntityUid> = self
-            .literals()
+    /// `method` is the HTTP method, where there is one; `near` are the literals that reach into the request.
+    pub(crate) fn resource(
+        &self,
+        part: &Capability,
+        method: &str,
+        near: &[&Literal],
+    ) -> Result<Entity, Problem> {
+        let parents: HashSet<EntityUid> = near
+            .iter()
             .filter(|literal| literal.is_container && literal.constant.covers(part))
             .map(|literal| literal.uid.clone())
             .collect();
@@ -137,8 +151,9 @@ impl<'a> Evaluator<'a> {
         unscoped: bool,
     ) -> Result<Vec<Verdict>, Problem> {
         let broken = |what: String| Problem::of("decision", what, "report this");
-        let context = cedar_policy::Context::from_pairs(self.context.pairs(unscoped)?)
-            .map_err(|e| broken(e.to_string()))?;
+        let pairs = self.context.pairs(unscoped, &self.phase.mentions)?;
+        let context =
+            cedar_policy::Context::from_pairs(pairs).map_err(|e| broken(e.to_string()))?;
         let uids: Vec<_> = resources.iter().map(Entity::uid).collect();
         let all = self.subject.iter().cloned().chain(resources);
         let entities = with_actions(all)?;
@@ -154,52 +169,49 @@ impl<'a> Evaluator<'a> {
         entities: &Entities,
     ) -> Result<Verdict, Problem> {
         let (principal, action) = (self.principal.clone(), self.action.clone());
-        let request = Request::new(principal, action, resource, context, None)
+        let request = Request::new(principal, action, resource.clone(), context, None)
             .map_err(|e| Problem::of("decision", e.to_string(), "report this"))?;
-        let response = Authorizer::new().is_authorized(&request, &self.phase.policies, entities);
-        Ok(self.pdp.judge(&response))
+        let asked = [&self.principal, &resource];
+        Ok(self
+            .pdp
+            .judge(self.phase.shelves.judge(&request, asked, entities)))
     }
 }
 
 impl Pdp {
-    /// From Cedar's answer to ours: errors deny, forbid wins, and a permit with `@ask` only asks.
-    pub(crate) fn judge(&self, response: &Response) -> Verdict {
-        let errors: Vec<Cause> = response
-            .diagnostics()
-            .errors()
-            .map(|error| Cause {
+    /// From Cedar's answers to ours: errors deny, forbid wins, and a permit with `@ask` only asks.
+    pub(crate) fn judge(&self, matched: Matched) -> Verdict {
+        if !matched.errors.is_empty() {
+            let causes = matched.errors.into_iter().map(|error| Cause {
                 policy: "evaluation".to_owned(),
                 effect: Effect::Error,
-                text: Some(error.to_string()),
-            })
-            .collect();
-        if !errors.is_empty() {
+                text: Some(error),
+            });
             return Verdict {
                 level: Level::Deny,
-                causes: errors,
+                causes: causes.collect(),
             };
         }
-        let mut causes: Vec<Cause> = response
-            .diagnostics()
-            .reason()
-            .filter_map(|id| self.rule(id.as_ref()))
-            .map(|rule| Cause {
-                policy: rule.id.clone(),
-                effect: rule.effect,
-                text: rule.reason.clone(),
-            })
-            .collect();
-        causes.sort_by(|a, b| (a.effect, &a.policy).cmp(&(b.effect, &b.policy)));
-        let permitted = causes.iter().any(|cause| cause.effect == Effect::Permit);
-        let level = match response.decision() {
-            cedar_policy::Decision::Deny => Level::Deny,
-            cedar_policy::Decision::Allow if permitted => Level::Allow,
-            cedar_policy::Decision::Allow if !causes.is_empty() => Level::Ask,
-            cedar_policy::Decision::Allow => Level::Deny,
+        let rules: Vec<&Rule> = matched.ids.iter().filter_map(|id| self.rule(id)).collect();
+        // An id of no rule of ours cannot be; were there one, it might have been a forbid.
+        let unknown = rules.len() < matched.ids.len();
+        let has = |effect: Effect| rules.iter().any(|rule| rule.effect == effect);
+        let level = if unknown || has(Effect::Forbid) {
+            Level::Deny
+        } else if has(Effect::Permit) {
+            Level::Allow
+        } else if has(Effect::Ask) {
+            Level::Ask
+        } else {
+            Level::Deny
         };
-        if level == Level::Allow {
-            causes.retain(|cause| cause.effect == Effect::Permit);
-        }
+        let decisive = match level {
+            Level::Deny => Effect::Forbid,
+            Level::Ask => Effect::Ask,
+            Level::Allow => Effect::Permit,
+        };
+        let rules = rules.into_iter().filter(|rule| rule.effect == decisive);
+        let mut causes: Vec<Cause> = rules.map(Cause::of).collect();
         if causes.is_empty() {
             causes.push(Cause {
                 policy: "default-deny".to_owned(),
@@ -208,6 +220,16 @@ impl Pdp {
             });
         }
         Verdict { level, causes }
+    }
+}
+
+impl Cause {
+    pub(crate) fn of(rule: &Rule) -> Self {
+        Self {
+            policy: rule.id.clone(),
+            effect: rule.effect,
+            text: rule.reason.clone(),
+        }
     }
 }
 

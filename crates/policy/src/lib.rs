@@ -5,6 +5,7 @@
 //! No I/O, no clock, no async: texts and times are handed in. The vocabulary is `schema.cedarschema`.
 
 mod annotation;
+mod arguments;
 mod call;
 mod classification;
 mod constant;
@@ -13,20 +14,27 @@ mod decision;
 mod error;
 mod evaluate;
 mod family;
+mod key;
+mod mention;
 mod network;
 mod pdp;
 mod person;
+mod quota;
 mod rule;
 mod schema;
+mod shelf;
 mod source;
 mod subject;
+mod tools;
 mod unscoped;
 
-pub use call::{CallDecision, CallVerdict};
+pub use arguments::ToolSchema;
+pub use call::{Call, CallDecision, CallVerdict};
 pub use classification::{Classification, UNCLASSIFIED};
 pub use decision::{Decision, Effect, Outcome, Reason};
 pub use error::{PolicyError, Problem};
 pub use pdp::Pdp;
+pub use quota::{Charge, Counts, Per, Quota, Tally, Uncounted};
 pub use schema::SCHEMA;
 pub use source::PolicySource;
 pub use subject::{Agent, Context, PluginFacts, Principal, User};

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bailiwick_capability::Kind;
-use cedar_policy::{EntityUid, PolicySet};
+use cedar_policy::EntityUid;
 
+use crate::arguments::Fields;
 use crate::classification::Classification;
 use crate::constant::Literal;
 use crate::error::{PolicyError, Problem};
+use crate::mention::Mentions;
 use crate::rule::Rule;
 use crate::schema::{Type, vocabulary};
+use crate::shelf::Shelves;
 use crate::source::{self, PolicySource};
 
 const DEFAULT: &str = include_str!("../../../policies/default.cedar");
@@ -20,11 +23,13 @@ const DEFAULT: &str = include_str!("../../../policies/default.cedar");
 pub struct Pdp {
     pub(crate) rules: Arc<Vec<Rule>>,
     pub(crate) classification: Arc<Classification>,
-    index: Arc<Index>,
+    pub(crate) index: Arc<Index>,
+    /// What tools take, by `plugin/tool`; of those whose schema was told.
+    pub(crate) tools: Arc<BTreeMap<String, Fields>>,
 }
 
 #[derive(Debug)]
-struct Index {
+pub(crate) struct Index {
     kinds: BTreeMap<Kind, Phases>,
     calls: Phases,
     /// Position in `rules` by id.
@@ -43,7 +48,11 @@ pub(crate) struct Phases {
 pub(crate) struct Phase {
     /// Epoch seconds of its end; none for the last.
     pub(crate) until: Option<i64>,
-    pub(crate) policies: PolicySet,
+    pub(crate) shelves: Shelves,
+    /// Those that limit how often the others permit.
+    pub(crate) limits: Shelves,
+    /// The circumstances that these policies read.
+    pub(crate) mentions: Mentions,
     /// The constants that these policies name.
     pub(crate) literals: Vec<Literal>,
 }
@@ -94,6 +103,7 @@ impl Pdp {
             rules: Arc::new(rules),
             classification,
             index: Arc::new(index),
+            tools: Arc::default(),
         })
     }
 
@@ -153,22 +163,25 @@ impl Phase {
         until: Option<i64>,
         rules: impl Iterator<Item = &'a Rule>,
     ) -> Result<Self, PolicyError> {
-        let mut policies = PolicySet::new();
+        let rules: Vec<&Rule> = rules.collect();
         let mut literals: Vec<Literal> = Vec::new();
         let mut seen = BTreeSet::new();
-        for rule in rules {
-            policies.add(rule.policy.clone()).map_err(|e| {
-                Problem::of(&rule.id, e.to_string(), "give each policy its own @id")
-            })?;
+        let mut mentions = Mentions::default();
+        for rule in &rules {
+            mentions.join(&rule.mentions);
             for literal in &rule.literals {
-                if seen.insert(literal.uid.to_string()) {
+                if seen.insert(&literal.uid) {
                     literals.push(literal.clone());
                 }
             }
         }
+        let (limits, others): (Vec<&Rule>, Vec<&Rule>) =
+            rules.into_iter().partition(|rule| rule.is_limit());
         Ok(Self {
             until,
-            policies,
+            shelves: Shelves::new(&others)?,
+            limits: Shelves::new(&limits)?,
+            mentions,
             literals,
         })
     }

@@ -26,7 +26,11 @@ impl Pdp {
             let id = format!("person:allow:{}", before + at + 1);
             rules.push(rule(&id, user, granted)?);
         }
-        Self::from_rules(rules, std::sync::Arc::clone(&self.classification))
+        let whole = Self::from_rules(rules, std::sync::Arc::clone(&self.classification))?;
+        Ok(Self {
+            tools: std::sync::Arc::clone(&self.tools),
+            ..whole
+        })
     }
 }
 

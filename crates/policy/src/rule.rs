@@ -1,10 +1,13 @@
 //! One loaded policy with what we know about it.
 
-use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicyId};
+use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicyId, ResourceConstraint};
 
 use crate::annotation::Annotations;
 use crate::constant::{self, Literal};
 use crate::decision::Effect;
+use crate::key::{self, Keys};
+use crate::mention::Mentions;
+use crate::quota::Quota;
 use crate::schema::Vocabulary;
 
 /// A policy that passed every check.
@@ -15,7 +18,12 @@ pub(crate) struct Rule {
     pub(crate) effect: Effect,
     pub(crate) reason: Option<String>,
     pub(crate) expires: Option<i64>,
+    pub(crate) quota: Option<Quota>,
     pub(crate) literals: Vec<Literal>,
+    /// Sets of entities, one of which must be near for it to apply.
+    pub(crate) keys: Vec<Keys>,
+    /// The circumstances that it reads.
+    pub(crate) mentions: Mentions,
 }
 
 impl Rule {
@@ -41,11 +49,30 @@ impl Rule {
         Ok(Self {
             id: id.to_owned(),
             policy: policy.new_id(PolicyId::new(id)),
+            keys: key::of(policy),
+            mentions: Mentions::of(policy),
+            quota: annotations.quota,
             effect,
             reason: annotations.reason,
             expires: annotations.expires,
             literals,
         })
+    }
+
+    /// Whether it limits how often something else is permitted.
+    pub(crate) fn is_limit(&self) -> bool {
+        self.effect == Effect::Forbid && self.quota.is_some()
+    }
+
+    /// Whether its resource constraint can match this tool.
+    pub(crate) fn is_about(&self, tool: &EntityUid, plugin: &EntityUid) -> bool {
+        match self.policy.resource_constraint() {
+            ResourceConstraint::Any | ResourceConstraint::Is(_) => true,
+            ResourceConstraint::Eq(uid) => uid == *tool,
+            ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
+                uid == *tool || uid == *plugin
+            }
+        }
     }
 
     /// Whether its action constraint can match this action.

@@ -8,8 +8,10 @@ use miette::Diagnostic;
 use crate::annotation;
 use crate::classification::Classification;
 use crate::error::{PolicyError, Problem};
+use crate::mention::Mentions;
 use crate::rule::Rule;
 use crate::schema::{Type, vocabulary};
+use crate::tools;
 
 /// Longest policy text of one source, in bytes: parsing is recursive and validation is not linear.
 const MAX_TEXT: usize = 1 << 20;
@@ -163,6 +165,7 @@ impl Reader<'_> {
         let at = |uid: &str| self.find(span, uid);
         let rule = Rule::new(&id, policy, annotations)
             .map_err(|(uid, (what, mend))| self.problem(at(&uid), what, mend))?;
+        self.only_on_calls(&rule, span)?;
         for uid in policy.entity_literals() {
             let label = uid.id().unescaped();
             if Type::of(&uid) == Some(Type::Sensitivity) && !self.labels.contains(label) {
@@ -173,6 +176,23 @@ impl Reader<'_> {
             }
         }
         Ok(rule)
+    }
+
+    /// Quotas and arguments mean something only where a tool is called.
+    fn only_on_calls(&self, rule: &Rule, span: Span) -> Result<(), Problem> {
+        let (what, at) = if rule.quota.is_some() {
+            ("`@quota` counts calls", "@quota")
+        } else if rule.mentions.arguments {
+            ("only calls have arguments", "context.arguments")
+        } else {
+            return Ok(());
+        };
+        let call = Type::Action.uid("call")?;
+        if rule.policy.action_constraint() == cedar_policy::ActionConstraint::Eq(call) {
+            return Ok(());
+        }
+        let mend = "write `action == Action::\"call\"`";
+        Err(self.problem(self.find(span, at), what, mend))
     }
 
     /// Where a text stands inside a policy; the policy itself if it is written in another way there.
@@ -190,7 +210,18 @@ impl Reader<'_> {
             Ok(vocabulary) => &vocabulary.validator,
             Err(problem) => return vec![problem],
         };
-        let result = validator.validate(set, ValidationMode::Strict);
+        let mut known = set.clone();
+        for (policy, _) in placed.iter().filter(|(p, _)| Mentions::of(p).arguments) {
+            // What it asks of arguments is checked when the tool is known; without, it is denied.
+            if known.remove_static(policy.id().clone()).is_ok()
+                && let Some(rest) = tools::without_arguments(policy)
+                && known.add(rest).is_err()
+            {
+                let what = "it cannot be checked without its conditions on arguments";
+                return vec![Problem::of(&self.source.name, what, "report this")];
+            }
+        }
+        let result = validator.validate(&known, ValidationMode::Strict);
         let span_of = |id: &PolicyId| {
             let found = placed.iter().find(|(policy, _)| policy.id() == id);
             found.map_or((0, 0), |(_, span)| *span)

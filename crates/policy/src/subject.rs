@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bailiwick_capability::AbsPath;
 use cedar_policy::{Entity, EntityUid, RestrictedExpression};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::constant::{self, Literal};
 use crate::error::Problem;
+use crate::mention::Mentions;
 use crate::schema::Type;
 
 /// The delegation chain: one plugin, for one agent, for one user.
@@ -72,6 +73,8 @@ pub struct Context {
     pub labels: BTreeSet<String>,
     /// What this machine was seen to have, by the names that policies call `Machine::"…"`.
     pub machine: BTreeSet<String>,
+    /// How far the clocks on the wall are ahead of UTC, in seconds; for office hours, and 0 unless told.
+    pub utc_offset: i32,
 }
 
 impl Principal {
@@ -137,35 +140,68 @@ impl Principal {
 }
 
 impl Context {
-    /// The circumstances as Cedar's context.
+    /// The circumstances as Cedar's context: those that policies mention.
     pub(crate) fn pairs(
         &self,
         unscoped: bool,
+        mentions: &Mentions,
     ) -> Result<BTreeMap<String, RestrictedExpression>, Problem> {
-        let broken = || {
-            Problem::of(
-                "context",
-                format!("{} is no time", self.now),
-                "set the machine's clock",
-            )
+        // That the clock is none is an error whether or not a policy asks: times decide what is in force.
+        let now = self.time()?;
+        let mut pairs = BTreeMap::new();
+        let mut put = |name: &str, value: &dyn Fn() -> Result<RestrictedExpression, Problem>| {
+            if mentions.has(name) {
+                pairs.insert(name.to_owned(), value()?);
+            }
+            Ok::<_, Problem>(())
         };
-        let now = OffsetDateTime::from_unix_timestamp(self.now).map_err(|_| broken())?;
-        let now = now.format(&Rfc3339).map_err(|_| broken())?;
-        let labels = RestrictedExpression::new_set(self.labels.iter().map(|label| text(label)));
-        let machine = self.machine.iter().map(|name| Type::Machine.uid(name));
-        let machine: Vec<EntityUid> = machine.collect::<Result<_, _>>()?;
-        let machine = machine
-            .into_iter()
-            .map(RestrictedExpression::new_entity_uid);
-        let pairs = [
-            ("environment", text(&self.environment)),
-            ("isolation", text(&self.isolation)),
-            ("labels", labels),
-            ("machine", RestrictedExpression::new_set(machine)),
-            ("now", RestrictedExpression::new_datetime(now)),
-            ("unscoped", RestrictedExpression::new_bool(unscoped)),
+        put("environment", &|| Ok(text(&self.environment)))?;
+        put("isolation", &|| Ok(text(&self.isolation)))?;
+        put("labels", &|| {
+            let labels = self.labels.iter().map(|label| text(label));
+            Ok(RestrictedExpression::new_set(labels))
+        })?;
+        put("machine", &|| {
+            let machine = self.machine.iter().map(|name| Type::Machine.uid(name));
+            let machine: Vec<EntityUid> = machine.collect::<Result<_, _>>()?;
+            let machine = machine
+                .into_iter()
+                .map(RestrictedExpression::new_entity_uid);
+            Ok(RestrictedExpression::new_set(machine))
+        })?;
+        put("now", &|| {
+            let now = now.format(&Rfc3339).map_err(|_| self.timeless())?;
+            Ok(RestrictedExpression::new_datetime(now))
+        })?;
+        put("local", &|| self.local(now))?;
+        put("unscoped", &|| Ok(RestrictedExpression::new_bool(unscoped)))?;
+        Ok(pairs)
+    }
+
+    fn timeless(&self) -> Problem {
+        let what = format!("{} is no time", self.now);
+        Problem::of("context", what, "set the machine's clock")
+    }
+
+    fn time(&self) -> Result<OffsetDateTime, Problem> {
+        OffsetDateTime::from_unix_timestamp(self.now).map_err(|_| self.timeless())
+    }
+
+    /// What the clock on the wall shows.
+    fn local(&self, now: OffsetDateTime) -> Result<RestrictedExpression, Problem> {
+        let what = || format!("{} seconds is no offset from UTC", self.utc_offset);
+        let broken = || Problem::of("context", what(), "set the machine's time zone");
+        let offset = UtcOffset::from_whole_seconds(self.utc_offset).map_err(|_| broken())?;
+        let local = now.checked_to_offset(offset).ok_or_else(broken)?;
+        let weekday = local.weekday().to_string().to_lowercase();
+        let number = |value: u8| RestrictedExpression::new_long(i64::from(value));
+        let fields = [
+            ("weekday".to_owned(), text(&weekday)),
+            ("hour".to_owned(), number(local.hour())),
+            ("minute".to_owned(), number(local.minute())),
         ];
-        Ok(pairs.map(|(name, value)| (name.to_owned(), value)).into())
+        RestrictedExpression::new_record(fields)
+            .map_err(|e| Problem::of("context", e.to_string(), "report this"))
     }
 }
 

@@ -30,7 +30,10 @@ fn l27_a_policy_that_could_never_apply_is_a_load_error() {
         r#"forbid (principal, action == Action::"clock", resource) when { context.enviroment == "production" };"#,
         r#"forbid (principal, action == Action::"clock", resource) when { principal.user.department == "hr" };"#,
         r#"forbid (principal, action == Action::"clock", resource) when { 1 == 2 };"#,
-        r#"forbid (principal, action == Action::"call", resource) when { context.arguments.path == "/etc" };"#,
+        r#"forbid (principal, action == Action::"clock", resource) when { context.arguments.path == "/etc" };"#,
+        r#"forbid (principal, action, resource) when { context.arguments.path == "/etc" };"#,
+        r#"forbid (principal, action == Action::"call", resource == File::"/x") when { context.arguments.path == "/etc" };"#,
+        r#"forbid (principal, action == Action::"call", resource) when { context.enviroment == "x" } when { context.arguments.path == "/etc" };"#,
     ];
     for text in never {
         problem(text);
@@ -95,8 +98,8 @@ fn l27_annotations_that_mean_nothing_are_load_errors_at_their_place() {
     let found = problem(text);
     assert_eq!((found.line, found.column), (3, 3));
     assert!(found.message.contains("@resaon"), "{found}");
-    let quota = "@quota(\"10\") permit (principal, action == Action::\"clock\", resource);";
-    assert!(problem(quota).message.contains("not supported yet"));
+    let quota = "@quota(\"10/hour\") permit (principal, action == Action::\"clock\", resource);";
+    assert!(problem(quota).message.contains("counts calls"));
 }
 
 #[test]

@@ -7,6 +7,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod arguments;
 mod calls;
 mod defaults;
 mod docs;

@@ -37,10 +37,10 @@ pub(crate) fn now() -> Context {
         environment: "production".into(),
         now: 1_780_000_000,
         isolation: "jail".into(),
-        labels: Default::default(),
         machine: ["landlock", "landlock-6", "landlock-7", "userns"]
             .map(str::to_owned)
             .into(),
+        ..Context::default()
     }
 }
 
