@@ -54,9 +54,82 @@ fn civil_date(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// Reads what [`format_time`] wrote; `None` for anything else.
+pub(crate) fn parse_time(text: &str) -> Option<Duration> {
+    let field = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
+    let (year, month, day) = (field(0, 4)?, field(5, 7)?, field(8, 10)?);
+    let (hour, minute, second) = (field(11, 13)?, field(14, 16)?, field(17, 19)?);
+    let time = Duration::from_secs(
+        days_before(year, month, day)? * 86_400 + hour * 3600 + minute * 60 + second,
+    ) + Duration::from_millis(field(20, 23)?);
+    (format_time(time) == text).then_some(time)
+}
+
+/// As precisely as entries tell it.
+pub(crate) fn whole_millis(time: Duration) -> Duration {
+    Duration::new(time.as_secs(), time.subsec_millis() * 1_000_000)
+}
+
+/// The time that stands in an entry's bytes, if they are an entry's.
+pub(crate) fn entry_time(entry: &[u8]) -> Option<Duration> {
+    #[derive(serde::Deserialize)]
+    struct Timed {
+        time: String,
+    }
+    let timed: Timed = serde_json::from_slice(entry).ok()?;
+    parse_time(&timed.time)
+}
+
+/// Days from 1970-01-01 to a day, the other way round from [`civil_date`].
+fn days_before(year: u64, month: u64, day: u64) -> Option<u64> {
+    let year = if month <= 2 {
+        year.checked_sub(1)?
+    } else {
+        year
+    };
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day.checked_sub(1)?;
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year;
+    days.checked_sub(719_468)
+}
+
+/// How far the clock may step back unnoticed: entries have the time of the last one until it has caught up. Time
+/// services step by less; a clock that is set wrong is off by more.
+pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(10);
+
+/// The time to stamp an entry with, at `now`, after one of the time `last`: never before it. `None` when the clock
+/// stepped back by more than [`CLOCK_TOLERANCE`].
+pub(crate) fn stamp(now: Duration, last: Duration) -> Option<Duration> {
+    (now + CLOCK_TOLERANCE >= last).then_some(now.max(last))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_read_as_it_was_written() {
+        for day in (0..80_000_u64).step_by(13) {
+            let time = Duration::from_millis(day * 86_400_000 + day * 977);
+            assert_eq!(parse_time(&format_time(time)), Some(time));
+        }
+        for odd in [
+            "",
+            "2026-02-30T00:00:00.000Z",
+            "1969-12-31T00:00:00.000Z",
+            "2026-01-01T00:00:00.000+",
+        ] {
+            assert_eq!(parse_time(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_small_step_back_stands_still_and_a_large_one_is_refused() {
+        let at = Duration::from_secs;
+        assert_eq!(stamp(at(101), at(100)), Some(at(101)));
+        assert_eq!(stamp(at(90), at(100)), Some(at(100)));
+        assert_eq!(stamp(at(89), at(100)), None);
+    }
 
     #[test]
     fn known_times_are_written_as_rfc_3339() {

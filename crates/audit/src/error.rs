@@ -27,9 +27,26 @@ pub enum AuditError {
     /// The log was closed.
     #[error("the audit log is closed")]
     Closed,
+    /// The clock says a time before that of the last entry, by more than a clock is corrected. Times in a log never go
+    /// back, so nothing is recorded until the clock has caught up.
+    #[error("the clock says {now}, and the last entry of the log at {} is of {last}: times in a log never go back. Set the clock right and try again; if it is the entry's time that was wrong, keep the folder as evidence and start a new log elsewhere", dir.display())]
+    ClockWentBack {
+        /// The log's folder.
+        dir: PathBuf,
+        /// The time of the last entry, RFC 3339 in UTC.
+        last: String,
+        /// What the clock says, likewise.
+        now: String,
+    },
     /// Another process writes this log.
     #[error("{} is being written by another process; stop that one, or give this one its own BAILIWICK_HOME", dir.display())]
     Locked {
+        /// The log's folder.
+        dir: PathBuf,
+    },
+    /// The checkpoint is not the one that this process published last.
+    #[error("{} was written by another process meanwhile, or its checkpoint was changed: this one writes nothing more. Stop the other, run `bailiwick audit verify`, then restart", dir.display())]
+    Overtaken {
         /// The log's folder.
         dir: PathBuf,
     },

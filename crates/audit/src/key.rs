@@ -1,13 +1,14 @@
 //! The log's key files.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use bailiwick_tlog::{SigningKey, VerifierKey};
 
+use crate::disk::{Disk, Found, OpenAs, write_all_at};
 use crate::error::AuditError;
-use crate::layout::{Folders, private, read_text_if_there, replace, sync_folder};
+use crate::folders::{Folders, sync_folder};
+use crate::layout::{TEMPORARY, read_text_if_there, read_text_on, remove_if_there};
 
 /// Name of the signing key's file in the log's folder, unless [`crate::Options::key_file`] says otherwise.
 pub const SIGNING_KEY_FILE: &str = "signing.key";
@@ -32,93 +33,103 @@ pub fn read_verifier_key(dir: &Path) -> Result<VerifierKey, AuditError> {
 
 /// The signing key, made anew if `may_create` and there is none.
 pub(crate) fn load_or_create(
+    disk: &dyn Disk,
     dir: &Path,
     file: &Path,
     may_create: bool,
 ) -> Result<SigningKey, AuditError> {
-    let key = match fs::symlink_metadata(file) {
-        Ok(meta) => {
-            check_private(file, &meta)?;
-            let text = read_text_if_there(file)?.unwrap_or_default();
-            SigningKey::from_secret_text(text.trim_end()).map_err(|error| AuditError::Key {
-                path: file.to_owned(),
-                why: error.to_string(),
-            })?
-        }
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+    let key = match disk.look(file) {
+        Ok(found) => load(disk, file, found)?,
+        Err(error) if error.kind() != ErrorKind::NotFound => {
             return Err(AuditError::io("read", file)(error));
         }
-        Err(_) if may_create => create(file)?,
+        Err(_) if may_create => match create(disk, file)? {
+            Some(key) => key,
+            // Another gate that starts for the first time was quicker.
+            None => load(
+                disk,
+                file,
+                disk.look(file).map_err(AuditError::io("read", file))?,
+            )?,
+        },
         Err(_) => {
             let why = "there is no such file, and the log beside it was signed with one. Put the key back, or start \
-                a new log elsewhere"
-                .to_owned();
-            return Err(AuditError::Key {
-                path: file.to_owned(),
-                why,
-            });
+                a new log elsewhere";
+            return Err(unusable(file, why));
         }
     };
-    write_verifier(dir, key.verifier())?;
+    write_verifier(disk, dir, key.verifier())?;
     Ok(key)
 }
 
-#[cfg(unix)]
-fn check_private(path: &Path, meta: &fs::Metadata) -> Result<(), AuditError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    if !meta.file_type().is_file() {
-        let why = "it is not a plain file; links are not followed to a key".to_owned();
-        return Err(AuditError::Key {
-            path: path.to_owned(),
-            why,
-        });
+fn load(disk: &dyn Disk, file: &Path, found: Found) -> Result<SigningKey, AuditError> {
+    if !found.is_file {
+        let why = "it is not a plain file; links are not followed to a key";
+        return Err(unusable(file, why));
     }
-    let mode = meta.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if found.mode & 0o077 != 0 {
         return Err(AuditError::LooseKey {
-            path: path.to_owned(),
-            mode,
+            path: file.to_owned(),
+            mode: found.mode,
         });
     }
-    Ok(())
+    let text = read_text_on(disk, file)?.unwrap_or_default();
+    SigningKey::from_secret_text(text.trim_end()).map_err(|error| unusable(file, error))
 }
 
-#[cfg(not(unix))]
-fn check_private(_path: &Path, _meta: &fs::Metadata) -> Result<(), AuditError> {
-    Ok(())
-}
-
-/// Makes a key under a name that no other log has, so that entries of two logs can never be mixed up.
-fn create(file: &Path) -> Result<SigningKey, AuditError> {
-    let bad = |why: String| AuditError::Key {
-        path: file.to_owned(),
-        why,
-    };
+/// Makes a key under a name that no other log has, so that entries of two logs can never be mixed up; `None` when there
+/// is one by now. The file has its name only once it is whole and on the disk.
+fn create(disk: &dyn Disk, file: &Path) -> Result<Option<SigningKey>, AuditError> {
     let (mut seed, mut id) = ([0_u8; 32], [0_u8; 8]);
-    getrandom::fill(&mut seed).map_err(|error| bad(format!("no randomness: {error}")))?;
-    getrandom::fill(&mut id).map_err(|error| bad(format!("no randomness: {error}")))?;
-    let name = format!("bailiwick.local/{:016x}", u64::from_be_bytes(id));
-    let key = SigningKey::from_seed(&name, &seed).map_err(|error| bad(error.to_string()))?;
-    let mut handle = private(OpenOptions::new().write(true).create_new(true))
-        .open(file)
-        .map_err(AuditError::io("create", file))?;
-    handle
-        .write_all(format!("{}\n", key.to_secret_text()).as_bytes())
-        .map_err(AuditError::io("write", file))?;
-    handle.sync_all().map_err(AuditError::io("flush", file))?;
-    if let Some(folder) = file.parent() {
-        sync_folder(folder)?;
+    for random in [&mut seed[..], &mut id[..]] {
+        getrandom::fill(random)
+            .map_err(|error| unusable(file, format!("no randomness: {error}")))?;
     }
-    Ok(key)
+    let id = format!("{:016x}", u64::from_be_bytes(id));
+    let key = SigningKey::from_seed(&format!("bailiwick.local/{id}"), &seed)
+        .map_err(|error| unusable(file, error))?;
+
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{id}.{TEMPORARY}"));
+    let temporary = PathBuf::from(name);
+    let handle = disk
+        .open(&temporary, OpenAs::New)
+        .map_err(AuditError::io("create", &temporary))?;
+    let text = format!("{}\n", key.to_secret_text());
+    let linked = write_all_at(&*handle, text.as_bytes(), 0)
+        .map_err(AuditError::io("write", &temporary))
+        .and_then(|()| {
+            handle
+                .sync_data()
+                .map_err(AuditError::io("flush", &temporary))
+        })
+        .and_then(|()| match disk.link(&temporary, file) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(AuditError::io("create", file)(error)),
+            Ok(()) => Ok(true),
+        });
+    remove_if_there(disk, &temporary)?;
+    let linked = linked?;
+    if let Some(folder) = file.parent() {
+        sync_folder(disk, folder)?;
+    }
+    Ok(linked.then_some(key))
 }
 
-fn write_verifier(dir: &Path, key: &VerifierKey) -> Result<(), AuditError> {
+fn write_verifier(disk: &dyn Disk, dir: &Path, key: &VerifierKey) -> Result<(), AuditError> {
     let path = dir.join(VERIFIER_KEY_FILE);
     let line = format!("{key}\n");
-    if read_text_if_there(&path)?.as_deref() == Some(&line) {
+    if read_text_on(disk, &path)?.as_deref() == Some(&line) {
         return Ok(());
     }
     let mut folders = Folders::default();
-    replace(&path, line.as_bytes(), &mut folders)?;
-    folders.sync(dir)
+    folders.replace(disk, dir, &path, line.as_bytes())?;
+    folders.sync(disk)
+}
+
+fn unusable(file: &Path, why: impl ToString) -> AuditError {
+    AuditError::Key {
+        path: file.to_owned(),
+        why: why.to_string(),
+    }
 }

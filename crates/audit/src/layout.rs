@@ -1,12 +1,13 @@
-//! Where things lie in a log's folder, and how a file gets there whole and for good.
+//! Where things lie in a log's folder.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use bailiwick_tlog::{TileKind, TilePath};
+use bailiwick_tlog::{TILE_WIDTH, TileKind, TilePath};
 
+use crate::disk::{Disk, SystemDisk};
 use crate::error::AuditError;
 
 /// The published checkpoint.
@@ -15,6 +16,10 @@ pub(crate) const CHECKPOINT_FILE: &str = "checkpoint";
 pub(crate) const JOURNAL_DIR: &str = "journal";
 /// Folder of tiles and bundles.
 pub(crate) const TILE_DIR: &str = "tile";
+/// Folder of what opens sealed strings, a file for each full bundle that has some.
+pub(crate) const PRIVATE_DIR: &str = "private";
+/// What a file that is being written is called after its name ([`crate::folders::Folders::replace`]).
+pub(crate) const TEMPORARY: &str = "tmp";
 /// Held locked by the one writer.
 pub(crate) const LOCK_FILE: &str = "lock";
 /// A checkpoint or key file is small; more is not read.
@@ -25,25 +30,26 @@ pub(crate) fn segment_path(dir: &Path, bundle: u64) -> PathBuf {
     dir.join(JOURNAL_DIR).join(format!("{bundle:012}"))
 }
 
+/// The file that holds what opens the sealed strings of a full bundle.
+pub(crate) fn private_path(dir: &Path, bundle: u64) -> PathBuf {
+    dir.join(PRIVATE_DIR).join(format!("{bundle:012}"))
+}
+
 /// The indices of all journal segments, ascending. Files with other names are ignored.
 pub(crate) fn segments(dir: &Path) -> Result<Vec<u64>, AuditError> {
-    let journal = dir.join(JOURNAL_DIR);
-    let listing = match fs::read_dir(&journal) {
-        Ok(listing) => listing,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(AuditError::io("list", &journal)(error)),
-    };
-    let mut found = Vec::new();
-    for file in listing {
-        let file = file.map_err(AuditError::io("list", &journal))?;
-        let name = file.file_name();
-        let Some(index) = name.to_str().and_then(|name| name.parse::<u64>().ok()) else {
-            continue;
-        };
-        if segment_path(dir, index) == file.path() {
-            found.push(index);
-        }
-    }
+    segments_on(&SystemDisk, dir)
+}
+
+/// The same, on any disk.
+pub(crate) fn segments_on(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>, AuditError> {
+    let names = list(disk, &dir.join(JOURNAL_DIR))?;
+    let mut found: Vec<u64> = names
+        .iter()
+        .filter_map(|(name, _)| {
+            let index = name.to_str()?.parse().ok()?;
+            (segment_path(dir, index).file_name() == Some(name)).then_some(index)
+        })
+        .collect();
     found.sort_unstable();
     Ok(found)
 }
@@ -56,49 +62,96 @@ pub(crate) fn tile_path(kind: TileKind, index: u64, width: usize) -> Result<Tile
         .ok_or_else(|| AuditError::Encode(format!("no tile is {width} wide")))
 }
 
-/// Every file below `tile/` whose path is a tile's.
-pub(crate) fn tiles_on_disk(dir: &Path) -> Result<Vec<TilePath>, AuditError> {
-    let files = files_below(&dir.join(TILE_DIR))?;
-    let names = files
-        .iter()
-        .filter_map(|path| path.strip_prefix(dir).ok()?.to_str());
-    Ok(names.filter_map(|name| name.parse().ok()).collect())
+/// The number of entries that a log must have for this tile to be of it.
+pub(crate) fn tile_end(tile: &TilePath) -> u64 {
+    let level = match tile.kind() {
+        TileKind::Entries => 0,
+        TileKind::Hashes(level) => u32::from(level),
+    };
+    let hashes = tile
+        .index()
+        .saturating_mul(TILE_WIDTH)
+        .saturating_add(u64::from(tile.width()));
+    hashes.saturating_mul(1_u64.checked_shl(8 * level).unwrap_or(u64::MAX))
 }
 
-/// Removes what a crash left of files that were being written ([`replace`]).
-pub(crate) fn remove_unfinished(dir: &Path) -> Result<(), AuditError> {
-    let unfinished = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "tmp");
-    for path in files_below(&dir.join(TILE_DIR))?
-        .into_iter()
-        .filter(unfinished)
-    {
-        fs::remove_file(&path).map_err(AuditError::io("remove", &path))?;
+/// Every file below `tile/` whose path is a tile's.
+pub(crate) fn tiles_on_disk(dir: &Path) -> Result<Vec<TilePath>, AuditError> {
+    let mut found = Vec::new();
+    for_each_tile(&SystemDisk, dir, &mut |tile| {
+        found.push(tile);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Hands over every tile there is, in no order, without keeping them all in memory.
+pub(crate) fn for_each_tile(
+    disk: &dyn Disk,
+    dir: &Path,
+    take: &mut dyn FnMut(TilePath) -> Result<(), AuditError>,
+) -> Result<(), AuditError> {
+    for_each_file(disk, dir.join(TILE_DIR), &mut |path| {
+        let name = path.strip_prefix(dir).ok().and_then(Path::to_str);
+        match name.and_then(|name| name.parse().ok()) {
+            Some(tile) => take(tile),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Removes what a crash left of files that were being written ([`crate::folders::Folders::replace`]).
+pub(crate) fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), AuditError> {
+    let mut remove = |path: PathBuf| match path.extension() {
+        Some(extension) if extension == TEMPORARY => remove_if_there(disk, &path),
+        _ => Ok(()),
+    };
+    for folder in [TILE_DIR, JOURNAL_DIR, PRIVATE_DIR] {
+        for_each_file(disk, dir.join(folder), &mut remove)?;
+    }
+    for (name, is_folder) in list(disk, dir)? {
+        if !is_folder {
+            remove(dir.join(name))?;
+        }
     }
     Ok(())
 }
 
-/// Every file in a folder and in those below it; none when there is no such folder.
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>, AuditError> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
+fn for_each_file(
+    disk: &dyn Disk,
+    folder: PathBuf,
+    take: &mut dyn FnMut(PathBuf) -> Result<(), AuditError>,
+) -> Result<(), AuditError> {
+    let mut folders = vec![folder];
     while let Some(folder) = folders.pop() {
-        let listing = match fs::read_dir(&folder) {
-            Ok(listing) => listing,
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err(AuditError::io("list", &folder)(error)),
-        };
-        for item in listing {
-            let item = item.map_err(AuditError::io("list", &folder))?;
-            let is_folder = item.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_folder { &mut folders } else { &mut found }.push(item.path());
+        for (name, is_folder) in list(disk, &folder)? {
+            let path = folder.join(name);
+            if is_folder {
+                folders.push(path);
+            } else {
+                take(path)?;
+            }
         }
     }
-    Ok(found)
+    Ok(())
+}
+
+/// The names in a folder; none when there is no such folder.
+pub(crate) fn list(disk: &dyn Disk, folder: &Path) -> Result<Vec<(OsString, bool)>, AuditError> {
+    match disk.list(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        listing => listing.map_err(AuditError::io("list", folder)),
+    }
 }
 
 /// Reads a file, or `None` when there is none.
 pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, AuditError> {
-    match fs::read(path) {
+    read_on(&SystemDisk, path)
+}
+
+/// The same, on any disk.
+pub(crate) fn read_on(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, AuditError> {
+    match disk.read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(AuditError::io("read", path)(error)),
@@ -112,76 +165,42 @@ pub(crate) fn read_text_if_there(path: &Path) -> Result<Option<String>, AuditErr
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(AuditError::io("read", path)(error)),
     };
-    let too_long = || {
-        std::io::Error::new(
-            ErrorKind::FileTooLarge,
-            "far too long to be what it should be",
-        )
-    };
-    if length > MAX_SMALL_FILE {
-        return Err(AuditError::io("read", path)(too_long()));
-    }
+    small(length).map_err(AuditError::io("read", path))?;
     fs::read_to_string(path)
         .map(Some)
         .map_err(AuditError::io("read", path))
 }
 
-/// Writes `bytes` to `path` so that after a crash there is either the old file or the whole new one. The folder is
-/// still to be synced: [`Folders::sync`].
-pub(crate) fn replace(path: &Path, bytes: &[u8], folders: &mut Folders) -> Result<(), AuditError> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(AuditError::io("create", parent))?;
-        folders.0.insert(parent.to_owned());
+/// The same, on any disk; what is there must be a plain file.
+pub(crate) fn read_text_on(disk: &dyn Disk, path: &Path) -> Result<Option<String>, AuditError> {
+    let found = match disk.look(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(AuditError::io("read", path)(error)),
+    };
+    small(found.length).map_err(AuditError::io("read", path))?;
+    let bytes = disk.read(path).map_err(AuditError::io("read", path))?;
+    String::from_utf8(bytes)
+        .map(Some)
+        .map_err(|_| AuditError::io("read", path)(ErrorKind::InvalidData.into()))
+}
+
+fn small(length: u64) -> std::io::Result<()> {
+    if length <= MAX_SMALL_FILE {
+        return Ok(());
     }
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    let temporary = PathBuf::from(name);
-    let create =
-        private(OpenOptions::new().write(true).create(true).truncate(true)).open(&temporary);
-    let mut file = create.map_err(AuditError::io("create", &temporary))?;
-    file.write_all(bytes)
-        .map_err(AuditError::io("write", &temporary))?;
-    file.sync_data()
-        .map_err(AuditError::io("flush", &temporary))?;
-    fs::rename(&temporary, path).map_err(AuditError::io("replace", path))
+    Err(std::io::Error::new(
+        ErrorKind::FileTooLarge,
+        "far too long to be what it should be",
+    ))
 }
 
-/// New files are their owner's alone: entries name files, hosts and people.
-pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
-}
-
-/// Opens a journal segment for appending, new or old.
-pub(crate) fn open_segment(path: &Path) -> Result<File, AuditError> {
-    private(OpenOptions::new().create(true).append(true))
-        .open(path)
-        .map_err(AuditError::io("open", path))
-}
-
-/// Flushes a folder, so that the names in it survive power loss.
-pub(crate) fn sync_folder(path: &Path) -> Result<(), AuditError> {
-    let folder = File::open(path).map_err(AuditError::io("open", path))?;
-    folder.sync_all().map_err(AuditError::io("flush", path))
-}
-
-/// Folders with new names in them, to be flushed together with all folders above them up to the log's own.
-#[derive(Debug, Default)]
-pub(crate) struct Folders(BTreeSet<PathBuf>);
-
-impl Folders {
-    pub(crate) fn sync(&mut self, dir: &Path) -> Result<(), AuditError> {
-        let mut all = BTreeSet::from([dir]);
-        for folder in &self.0 {
-            all.extend(
-                folder
-                    .ancestors()
-                    .take_while(|above| above.starts_with(dir)),
-            );
+/// Removes a file, if it is there.
+pub(crate) fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<(), AuditError> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(AuditError::io("remove", path)(error))
         }
-        all.into_iter().try_for_each(sync_folder)?;
-        self.0.clear();
-        Ok(())
+        _ => Ok(()),
     }
 }

@@ -18,10 +18,13 @@
 
 mod argument;
 mod clock;
+mod commit;
 mod diagnose;
+mod disk;
 mod encode;
 mod error;
 mod event;
+mod folders;
 mod journal;
 mod key;
 mod layout;
@@ -32,6 +35,7 @@ mod publish;
 mod query;
 mod recover;
 mod render;
+mod replay;
 mod report;
 #[cfg(any(test, feature = "schema"))]
 mod schema;
@@ -43,13 +47,14 @@ mod verify;
 pub use argument::{Argument, JsonType, Keep, Redaction, sha256_hex};
 pub use bailiwick_tlog::{Checkpoint, VerifierKey};
 pub use clock::{Clock, SystemClock, format_time};
+pub use disk::{Disk, DiskFile, Found, Held, OpenAs, SystemDisk};
 pub use error::AuditError;
 pub use event::{AtomDecision, ENTRY_VERSION, Entry, Event, Moment, Outcome, Subject};
 pub use key::{SIGNING_KEY_FILE, VERIFIER_KEY_FILE, read_verifier_key};
 pub use log::{Leaf, Log, Options};
 pub use openings::{
-    Commitment, Opening, OpeningError, SALT_BYTES, SEALED_PREFIX, decode_bundle_openings, decode_openings,
-    encode_bundle_openings, encode_openings,
+    Commitment, Opening, OpeningError, SALT_BYTES, SEALED_PREFIX, decode_bundle_openings,
+    decode_openings, encode_bundle_openings, encode_openings,
 };
 pub use query::{Filter, Follow, Query, Stored, query, tail};
 pub use render::{escape, render};

@@ -1,17 +1,19 @@
 //! The committer: turns the journal into tiles, bundles and a signed checkpoint.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use bailiwick_tlog::{Checkpoint, Hash, TILE_WIDTH, TileKind, TilePath, encode_tile, tree_root};
 
+use crate::commit::{Bundle, Inner, PoisonOnPanic, WAKE_BUNDLES};
+use crate::disk::Disk;
 use crate::error::AuditError;
-use crate::layout::{CHECKPOINT_FILE, Folders, replace, segment_path, tile_path, tiles_on_disk};
-use crate::log::{Bundle, Inner};
+use crate::folders::Folders;
+use crate::layout::{
+    CHECKPOINT_FILE, list, private_path, read_text_on, remove_if_there, segment_path, tile_path,
+};
+use crate::openings::encode_bundle_openings;
 
 /// The partial last tile of one level above the leaves.
 #[derive(Debug, Clone, Default)]
@@ -19,14 +21,17 @@ pub(crate) struct Edge {
     /// Full tiles before it.
     pub(crate) tiles: u64,
     pub(crate) hashes: Vec<Hash>,
+    /// Whether it grew since it was published.
+    pub(crate) changed: bool,
 }
 
 pub(crate) struct Committer {
     inner: Arc<Inner>,
     /// Levels 1, 2, ….
     edges: Vec<Edge>,
-    /// The partial tiles that the published checkpoint needs.
-    partials: BTreeSet<TilePath>,
+    /// What was published last.
+    last: Checkpoint,
+    folders: Folders,
 }
 
 /// What one round publishes.
@@ -36,34 +41,28 @@ struct Batch {
     checkpoint: Checkpoint,
 }
 
-/// Stops the writers should the committer ever panic: entries that nobody signs must not pile up.
-struct PoisonOnPanic(Arc<Inner>);
-
-impl Drop for PoisonOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.poison("the thread that signs the log panicked");
-        }
-    }
-}
-
 impl Committer {
-    pub(crate) fn new(inner: Arc<Inner>, edges: Vec<Edge>) -> Self {
+    pub(crate) fn new(inner: Arc<Inner>, edges: Vec<Edge>, last: Checkpoint) -> Self {
         Self {
             inner,
             edges,
-            partials: BTreeSet::new(),
+            last,
+            folders: Folders::default(),
         }
     }
 
     /// Publishes until the log is closed or an error stops it.
     pub(crate) fn run(mut self) {
-        let _on_panic = PoisonOnPanic(Arc::clone(&self.inner));
+        let inner = Arc::clone(&self.inner);
+        let _on_panic = PoisonOnPanic(&inner);
         while let Some(batch) = self.wait() {
             if let Err(error) = self.publish(batch) {
-                self.inner.poison(&error.to_string());
+                inner.poison(&error.to_string());
                 return;
             }
+        }
+        if let Err(error) = inner.end() {
+            inner.poison(&error.to_string());
         }
     }
 
@@ -87,13 +86,19 @@ impl Committer {
                 continue;
             }
             let waited = since.get_or_insert_with(Instant::now).elapsed();
-            let many = state.full.len() >= crate::log::WAKE_BUNDLES;
+            let many = state.full.len() >= WAKE_BUNDLES;
             if state.closing || many || waited >= inner.publish_within {
                 let checkpoint = inner.checkpoint(&state.range);
                 let full = state.full.iter().cloned().collect();
+                let current = Bundle {
+                    index: state.bundle.index,
+                    bytes: state.bundle.bytes.clone(),
+                    hashes: state.bundle.hashes.clone(),
+                    openings: Vec::new(),
+                };
                 return Some(Batch {
                     full,
-                    current: state.bundle.clone(),
+                    current,
                     checkpoint,
                 });
             }
@@ -111,129 +116,147 @@ impl Committer {
     fn publish(&mut self, batch: Batch) -> Result<(), AuditError> {
         let size = batch.checkpoint.size;
         self.inner.make_durable(size)?;
-        let dir = self.inner.dir.clone();
-        let mut folders = Folders::default();
+        self.check_alone()?;
+        let mut superseded = Vec::new();
         for bundle in &batch.full {
-            write_bundle(&dir, bundle, &mut folders)?;
-            self.push(0, tree_root(&bundle.hashes), &mut folders)?;
+            self.write_bundle(bundle)?;
+            superseded.push((TileKind::Entries, bundle.index));
+            superseded.push((TileKind::Hashes(0), bundle.index));
+            self.push(tree_root(&bundle.hashes), &mut superseded)?;
         }
-        let mut partials = BTreeSet::new();
         if !batch.current.hashes.is_empty() {
-            partials.extend(write_bundle(&dir, &batch.current, &mut folders)?);
+            self.write_bundle(&batch.current)?;
         }
-        for (level, edge) in (1..).zip(&self.edges) {
-            if edge.hashes.is_empty() {
-                continue;
+        for (level, edge) in (1..).zip(std::mem::take(&mut self.edges)) {
+            if edge.changed {
+                let tile = tile_path(TileKind::Hashes(level), edge.tiles, edge.hashes.len())?;
+                self.replace(tile, &encode_tile(&edge.hashes))?;
             }
-            let tile = tile_path(TileKind::Hashes(level), edge.tiles, edge.hashes.len())?;
-            if !self.partials.contains(&tile) {
-                replace(
-                    &dir.join(tile.to_string()),
-                    &encode_tile(&edge.hashes),
-                    &mut folders,
-                )?;
-            }
-            partials.insert(tile);
+            self.edges.push(Edge {
+                changed: false,
+                ..edge
+            });
         }
-        folders.sync(&dir)?;
-        publish_checkpoint(&dir, &self.inner.sign(&batch.checkpoint)?)?;
+        let inner = Arc::clone(&self.inner);
+        self.folders.sync(&*inner.disk)?;
+        let note = inner.sign(&batch.checkpoint)?;
+        publish_checkpoint(&*inner.disk, inner.dir(), &note, &mut self.folders)?;
+        self.last = batch.checkpoint;
         {
-            let mut state = self.inner.lock();
+            let mut state = inner.lock();
             state.full.drain(..batch.full.len());
             state.published = size;
+            inner.note_published(&mut state, &note);
         }
-        self.inner.done.notify_all();
-        self.remove_superseded(&dir, partials, &batch.full)
+        inner.room.notify_all();
+        for (kind, index) in superseded {
+            remove_partials(&*inner.disk, inner.dir(), kind, index, &mut self.folders)?;
+        }
+        for bundle in &batch.full {
+            remove_if_there(&*inner.disk, &segment_path(inner.dir(), bundle.index))?;
+        }
+        Ok(())
     }
 
-    /// Adds the root of a full tile of `below` to the level above it.
-    fn push(&mut self, below: usize, root: Hash, folders: &mut Folders) -> Result<(), AuditError> {
-        let (mut at, mut root) = (below, root);
-        loop {
+    /// A lock can be lost, on a network's disk or with the file it is on: nobody else may have published meanwhile.
+    fn check_alone(&self) -> Result<(), AuditError> {
+        let inner = &self.inner;
+        let note = read_text_on(&*inner.disk, &inner.dir().join(CHECKPOINT_FILE))?;
+        let there = note.and_then(|note| Checkpoint::open(&note, inner.key.verifier()).ok());
+        if there.as_ref() == Some(&self.last) {
+            return Ok(());
+        }
+        Err(AuditError::Overtaken {
+            dir: inner.dir.clone(),
+        })
+    }
+
+    /// Adds the root of a full bundle to the level above, and whatever becomes full by it to the ones above that.
+    fn push(
+        &mut self,
+        mut root: Hash,
+        superseded: &mut Vec<(TileKind, u64)>,
+    ) -> Result<(), AuditError> {
+        for at in 0.. {
             if self.edges.len() <= at {
                 self.edges.push(Edge::default());
             }
             let Some(edge) = self.edges.get_mut(at) else {
-                return Ok(());
+                break;
             };
             edge.hashes.push(root);
+            edge.changed = true;
             if (edge.hashes.len() as u64) < TILE_WIDTH {
-                return Ok(());
+                break;
             }
-            at += 1;
-            let level = u8::try_from(at).unwrap_or(u8::MAX);
-            let tile = tile_path(TileKind::Hashes(level), edge.tiles, edge.hashes.len())?;
-            replace(
-                &self.inner.dir.join(tile.to_string()),
-                &encode_tile(&edge.hashes),
-                folders,
-            )?;
-            root = tree_root(&edge.hashes);
-            edge.hashes.clear();
+            let kind = TileKind::Hashes(u8::try_from(at + 1).unwrap_or(u8::MAX));
+            let (index, hashes) = (edge.tiles, std::mem::take(&mut edge.hashes));
             edge.tiles += 1;
+            edge.changed = false;
+            self.replace(tile_path(kind, index, hashes.len())?, &encode_tile(&hashes))?;
+            superseded.push((kind, index));
+            root = tree_root(&hashes);
         }
-    }
-
-    /// Removes partial tiles that no published checkpoint needs any more, and journal segments that are published
-    /// whole. A reader that still wanted them finds a newer checkpoint.
-    fn remove_superseded(
-        &mut self,
-        dir: &Path,
-        partials: BTreeSet<TilePath>,
-        full: &[Arc<Bundle>],
-    ) -> Result<(), AuditError> {
-        // The first time there may be leftovers of an earlier run.
-        let old = if self.partials.is_empty() {
-            tiles_on_disk(dir)?
-        } else {
-            self.partials.iter().copied().collect()
-        };
-        for tile in old
-            .iter()
-            .filter(|tile| !tile.is_full() && !partials.contains(tile))
-        {
-            let path = dir.join(tile.to_string());
-            remove(&path)?;
-            // The folder `000.p` goes with the last partial in it.
-            path.parent().map(fs::remove_dir);
-        }
-        for bundle in full {
-            remove(&segment_path(dir, bundle.index))?;
-        }
-        self.partials = partials;
         Ok(())
     }
-}
 
-/// Writes a bundle and its leaf hashes, full or partial, and names the two files.
-fn write_bundle(
-    dir: &Path,
-    bundle: &Bundle,
-    folders: &mut Folders,
-) -> Result<[TilePath; 2], AuditError> {
-    let entries = tile_path(TileKind::Entries, bundle.index, bundle.hashes.len())?;
-    let hashes = tile_path(TileKind::Hashes(0), bundle.index, bundle.hashes.len())?;
-    replace(&dir.join(entries.to_string()), &bundle.bytes, folders)?;
-    replace(
-        &dir.join(hashes.to_string()),
-        &encode_tile(&bundle.hashes),
-        folders,
-    )?;
-    Ok([entries, hashes])
+    /// Writes a bundle and its leaf hashes, full or partial; with a full one what opens its entries.
+    fn write_bundle(&mut self, bundle: &Bundle) -> Result<(), AuditError> {
+        let width = bundle.hashes.len();
+        let entries = tile_path(TileKind::Entries, bundle.index, width)?;
+        let hashes = tile_path(TileKind::Hashes(0), bundle.index, width)?;
+        self.replace(entries, &bundle.bytes)?;
+        self.replace(hashes, &encode_tile(&bundle.hashes))?;
+        if bundle.is_full() && !bundle.openings.is_empty() {
+            let inner = &self.inner;
+            let path = private_path(inner.dir(), bundle.index);
+            let bytes = encode_bundle_openings(&bundle.openings);
+            self.folders
+                .replace(&*inner.disk, inner.dir(), &path, &bytes)?;
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, tile: TilePath, bytes: &[u8]) -> Result<(), AuditError> {
+        let inner = &self.inner;
+        let path = inner.dir().join(tile.to_string());
+        self.folders
+            .replace(&*inner.disk, inner.dir(), &path, bytes)
+    }
 }
 
 /// Puts a signed checkpoint in the place of the last one.
-pub(crate) fn publish_checkpoint(dir: &Path, note: &str) -> Result<(), AuditError> {
-    let mut folders = Folders::default();
-    replace(&dir.join(CHECKPOINT_FILE), note.as_bytes(), &mut folders)?;
-    folders.sync(dir)
+pub(crate) fn publish_checkpoint(
+    disk: &dyn Disk,
+    dir: &Path,
+    note: &str,
+    folders: &mut Folders,
+) -> Result<(), AuditError> {
+    folders.replace(disk, dir, &dir.join(CHECKPOINT_FILE), note.as_bytes())?;
+    folders.sync(disk)
 }
 
-fn remove(path: &PathBuf) -> Result<(), AuditError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(AuditError::io("remove", path)(error))
-        }
-        _ => Ok(()),
+/// Removes the partial tiles whose full tile is there. Until then they stay: a checkpoint that somebody has may need
+/// them (C2SP tlog-tiles, "Partial Tiles").
+pub(crate) fn remove_partials(
+    disk: &dyn Disk,
+    dir: &Path,
+    kind: TileKind,
+    index: u64,
+    folders: &mut Folders,
+) -> Result<(), AuditError> {
+    let any = dir.join(tile_path(kind, index, 1)?.to_string());
+    let Some(folder) = any.parent() else {
+        return Ok(());
+    };
+    for (name, _) in list(disk, folder)? {
+        remove_if_there(disk, &folder.join(name))?;
     }
+    match disk.remove_folder(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(AuditError::io("remove", folder)(error));
+        }
+        _ => folders.forget(folder),
+    }
+    Ok(())
 }

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use bailiwick_tlog::{Hash, TILE_WIDTH, TileKind, decode_bundle, decode_tile};
 
+use crate::disk::{Disk, SystemDisk};
 use crate::error::AuditError;
 use crate::journal::{Record, Records};
-use crate::layout::{read_if_there, segment_path, tile_path};
+use crate::layout::{read_if_there, read_on, segment_path, tile_path};
 
 /// The first `width` hashes of a tile, from the partial tile or from the full one that took its place. The inner error
 /// says what is wrong with the file; `Missing` when there is neither.
@@ -16,10 +17,23 @@ pub(crate) fn read_hashes(
     index: u64,
     width: u64,
 ) -> Result<Result<Vec<Hash>, Flaw>, AuditError> {
+    read_hashes_on(&SystemDisk, dir, level, index, width)
+}
+
+/// The same, on any disk.
+pub(crate) fn read_hashes_on(
+    disk: &dyn Disk,
+    dir: &Path,
+    level: u8,
+    index: u64,
+    width: u64,
+) -> Result<Result<Vec<Hash>, Flaw>, AuditError> {
     if width == 0 {
         return Ok(Ok(Vec::new()));
     }
-    let Some((name, bytes, whole)) = read_tile(dir, TileKind::Hashes(level), index, width)? else {
+    let Some((name, bytes, whole)) =
+        read_tile_on(disk, dir, TileKind::Hashes(level), index, width)?
+    else {
         return Ok(Err(missing(TileKind::Hashes(level), index, width)?));
     };
     Ok(
@@ -43,7 +57,18 @@ pub(crate) fn read_entries(
     index: u64,
     width: u64,
 ) -> Result<Result<Vec<Vec<u8>>, Flaw>, AuditError> {
-    let Some((name, bytes, whole)) = read_tile(dir, TileKind::Entries, index, width)? else {
+    read_entries_on(&SystemDisk, dir, index, width)
+}
+
+/// The same, on any disk.
+pub(crate) fn read_entries_on(
+    disk: &dyn Disk,
+    dir: &Path,
+    index: u64,
+    width: u64,
+) -> Result<Result<Vec<Vec<u8>>, Flaw>, AuditError> {
+    let Some((name, bytes, whole)) = read_tile_on(disk, dir, TileKind::Entries, index, width)?
+    else {
         return Ok(Err(missing(TileKind::Entries, index, width)?));
     };
     let bad = |why: String| Flaw {
@@ -93,10 +118,21 @@ pub(crate) fn read_tile(
     index: u64,
     width: u64,
 ) -> Result<Option<Tile>, AuditError> {
+    read_tile_on(&SystemDisk, dir, kind, index, width)
+}
+
+/// The same, on any disk.
+fn read_tile_on(
+    disk: &dyn Disk,
+    dir: &Path,
+    kind: TileKind,
+    index: u64,
+    width: u64,
+) -> Result<Option<Tile>, AuditError> {
     let partial = tile_path(kind, index, usize::try_from(width).unwrap_or(usize::MAX))?;
     for tile in [partial, partial.full()] {
         let name = tile.to_string();
-        if let Some(bytes) = read_if_there(&dir.join(&name))? {
+        if let Some(bytes) = read_on(disk, &dir.join(&name))? {
             return Ok(Some((name, bytes, u64::from(tile.width()))));
         }
     }
