@@ -34,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) key: SigningKey,
     pub(crate) publish_within: Duration,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Names and home folders of people.
+    pub(crate) persons: Vec<String>,
     pub(crate) state: Mutex<State>,
     /// Wakes the committer.
     pub(crate) work: Condvar,

@@ -6,6 +6,8 @@ use serde_json::Value;
 use crate::argument::sha256_hex;
 use crate::error::AuditError;
 use crate::event::Entry;
+use crate::openings::Opening;
+use crate::seal::seal;
 
 /// Longest strings kept whole when an entry is too large, tried in turn. The last is still above every digest, id and
 /// time that we write ourselves.
@@ -13,29 +15,73 @@ const STRING_LIMITS: [usize; 3] = [8192, 1024, 256];
 /// How much of a long string stays readable.
 const HEAD_BYTES: usize = 64;
 
-/// The bytes of the leaf. An entry above the limit keeps its form, but its long strings give way to their beginning,
-/// length and SHA-256: a plugin must not be able to avoid the log by making what it does too long to write down.
+/// The bytes of the leaf, with what is personal sealed, and what opens it. An entry above the limit keeps its form, but
+/// its long strings give way to their beginning, length and SHA-256, which are then sealed as they would have been: a
+/// plugin must not be able to avoid the log by making what it does too long to write down.
 ///
 /// # Errors
 /// [`AuditError::EntryTooLarge`] when many short parts add up to too much; the act that it records must not happen.
-pub(crate) fn encode(entry: &Entry) -> Result<Vec<u8>, AuditError> {
-    let bytes = serde_json::to_vec(entry).map_err(AuditError::encode)?;
-    if bytes.len() <= MAX_ENTRY_BYTES {
-        return Ok(bytes);
+pub(crate) fn encode(entry: &Entry, persons: &[String]) -> Result<Encoded, AuditError> {
+    let whole = sealed(entry.clone(), persons)?;
+    if whole.fits() {
+        return Ok(whole);
     }
+    let mut bytes = whole.bytes();
     let mut value = serde_json::to_value(entry).map_err(AuditError::encode)?;
     for limit in STRING_LIMITS {
         shorten(&mut value, limit);
         // Through the type again, so that the order of fields is always the same.
         let short: Entry = serde_json::from_value(value.clone()).map_err(AuditError::encode)?;
-        let bytes = serde_json::to_vec(&short).map_err(AuditError::encode)?;
-        if bytes.len() <= MAX_ENTRY_BYTES {
-            return Ok(bytes);
+        let short = sealed(short, persons)?;
+        if short.fits() {
+            return Ok(short);
         }
+        bytes = short.bytes();
     }
     Err(AuditError::EntryTooLarge {
         kind: entry.event.kind(),
-        bytes: bytes.len(),
+        bytes,
+    })
+}
+
+/// An entry as it is written.
+pub(crate) struct Encoded {
+    entry: Entry,
+    /// The bytes of the leaf.
+    pub(crate) json: Vec<u8>,
+    /// What opens its sealed strings.
+    pub(crate) openings: Vec<Opening>,
+}
+
+impl Encoded {
+    /// The same with another time, as long as the one before.
+    ///
+    /// # Errors
+    /// As [`encode`].
+    pub(crate) fn at(mut self, time: String) -> Result<Self, AuditError> {
+        self.entry.time = time;
+        self.json = serde_json::to_vec(&self.entry).map_err(AuditError::encode)?;
+        Ok(self)
+    }
+
+    /// Whichever is larger, the leaf or what it hides: neither may grow without bound.
+    fn bytes(&self) -> usize {
+        let hidden = self.openings.iter().map(|opening| opening.value().len());
+        self.json.len().max(hidden.sum())
+    }
+
+    fn fits(&self) -> bool {
+        self.bytes() <= MAX_ENTRY_BYTES
+    }
+}
+
+fn sealed(mut entry: Entry, persons: &[String]) -> Result<Encoded, AuditError> {
+    let openings = seal(&mut entry, persons)?;
+    let json = serde_json::to_vec(&entry).map_err(AuditError::encode)?;
+    Ok(Encoded {
+        entry,
+        json,
+        openings,
     })
 }
 
@@ -76,7 +122,8 @@ fn stand_in(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Subject};
+    use crate::Subject;
+    use crate::event::Event;
 
     fn denied(target: String) -> Entry {
         let event = Event::OperationDenied {
@@ -86,29 +133,57 @@ mod tests {
             dropped: 0,
         };
         Entry {
-            v: 1,
+            v: crate::ENTRY_VERSION,
             time: "2026-11-23T15:04:05.678Z".into(),
             subject: Subject::session("s"),
             event,
         }
     }
 
+    /// What somebody with the openings reads.
+    fn written(entry: &Entry) -> (usize, Entry) {
+        let encoded = encode(entry, &[]).expect("fits");
+        let mut read = serde_json::from_slice(&encoded.json).expect("an entry");
+        crate::seal::open(&mut read, &encoded.openings);
+        (encoded.json.len(), read)
+    }
+
+    fn refused(reason: String) -> Entry {
+        let mut entry = denied(String::new());
+        entry.event = Event::PluginRefused { reason };
+        entry
+    }
+
     #[test]
-    fn short_entries_are_kept_as_they_are() {
+    fn another_time_changes_nothing_else() {
         let entry = denied("/etc/shadow".into());
-        let bytes = encode(&entry).expect("short");
+        let encoded = encode(&entry, &[]).expect("short");
+        let later = encoded
+            .at("2026-11-23T15:04:05.679Z".to_owned())
+            .expect("short");
+        let mut read: Entry = serde_json::from_slice(&later.json).expect("an entry");
+        crate::seal::open(&mut read, &later.openings);
+        assert_eq!(read.time, "2026-11-23T15:04:05.679Z");
         assert_eq!(
-            serde_json::from_slice::<Entry>(&bytes).expect("an entry"),
+            Entry {
+                time: entry.time.clone(),
+                ..read
+            },
             entry
         );
     }
 
     #[test]
+    fn short_entries_are_kept_as_they_are() {
+        let entry = denied("/etc/shadow".into());
+        assert_eq!(written(&entry).1, entry);
+    }
+
+    #[test]
     fn a_giant_string_gives_way_to_its_digest_and_the_entry_is_still_one() {
         let giant = "é".repeat(100_000);
-        let bytes = encode(&denied(giant.clone())).expect("shortened");
-        assert!(bytes.len() < 1024);
-        let entry: Entry = serde_json::from_slice(&bytes).expect("still an entry");
+        let (bytes, entry) = written(&denied(giant.clone()));
+        assert!(bytes < 1024);
         let Event::OperationDenied { target, reason, .. } = entry.event else {
             panic!("other kind")
         };
@@ -118,6 +193,16 @@ mod tests {
             "{target}"
         );
         assert!(target.contains(&sha256_hex(giant.as_bytes())));
+    }
+
+    #[test]
+    fn what_a_giant_string_gave_way_to_is_sealed_as_it_would_have_been() {
+        let giant = "é".repeat(100_000);
+        let Encoded { json, openings, .. } = encode(&denied(giant.clone()), &[]).expect("fits");
+        let json = String::from_utf8(json).expect("text");
+        assert!(!json.contains(&sha256_hex(giant.as_bytes())) && !json.contains("éé"));
+        assert_eq!(openings.len(), 1);
+        assert!(openings[0].value().len() < 1024);
     }
 
     #[test]
@@ -131,7 +216,7 @@ mod tests {
             tool: "t".into(),
             arguments,
         };
-        assert!(encode(&entry).expect("shortened").len() < 1024);
+        assert!(written(&entry).0 < 1024);
     }
 
     #[test]
@@ -144,7 +229,7 @@ mod tests {
             optional: vec![],
         };
         assert!(matches!(
-            encode(&entry),
+            encode(&entry, &[]),
             Err(AuditError::EntryTooLarge {
                 kind: "request",
                 ..
@@ -154,14 +239,10 @@ mod tests {
 
     #[test]
     fn an_entry_of_exactly_the_limit_is_not_shortened() {
-        let empty = encode(&denied(String::new())).expect("short").len();
-        let full = encode(&denied("x".repeat(MAX_ENTRY_BYTES - empty))).expect("fits");
-        assert_eq!(full.len(), MAX_ENTRY_BYTES);
-        assert!(
-            encode(&denied("x".repeat(MAX_ENTRY_BYTES - empty + 1)))
-                .expect("shortened")
-                .len()
-                < 1024
-        );
+        let empty = written(&refused(String::new())).0;
+        let full = refused("x".repeat(MAX_ENTRY_BYTES - empty));
+        assert_eq!(written(&full), (MAX_ENTRY_BYTES, full));
+        let over = refused("x".repeat(MAX_ENTRY_BYTES - empty + 1));
+        assert!(written(&over).0 < 1024);
     }
 }

@@ -87,6 +87,17 @@ pub enum AuditError {
     /// The entry could not be written as JSON, or what was read is not an entry.
     #[error("not an entry of the log: {0}")]
     Encode(String),
+    /// Nothing was archived or pruned.
+    #[error("{} cannot be the archive: {why}", dir.display())]
+    Archive {
+        /// The archive's folder.
+        dir: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Nothing was erased.
+    #[error("cannot erase: {0}")]
+    Erasure(String),
 }
 
 impl AuditError {

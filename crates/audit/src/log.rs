@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bailiwick_tlog::{Hash, VerifierKey, leaf_hash};
+use bailiwick_tlog::{Checkpoint, Hash, VerifierKey, leaf_hash};
 
 use crate::clock::{Clock, SystemClock, format_time, stamp, whole_millis};
 use crate::commit::Inner;
@@ -13,7 +13,6 @@ use crate::disk::{Disk, SystemDisk};
 use crate::encode::encode;
 use crate::error::AuditError;
 use crate::event::{ENTRY_VERSION, Entry, Event};
-use crate::openings::Opening;
 use crate::subject::Subject;
 use crate::{publish, recover};
 
@@ -28,6 +27,9 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// What the log is written to.
     pub disk: Arc<dyn Disk>,
+    /// Names and home folders of people: what holds one of them is sealed, besides what always is, so that it can be
+    /// erased ([`crate::erase`]).
+    pub persons: Vec<String>,
 }
 
 impl Default for Options {
@@ -37,6 +39,7 @@ impl Default for Options {
             publish_within: Duration::from_millis(100),
             clock: Arc::new(SystemClock),
             disk: Arc::new(SystemDisk),
+            persons: Vec::new(),
         }
     }
 }
@@ -81,6 +84,7 @@ impl Log {
             key: opened.key,
             publish_within: options.publish_within,
             clock: options.clock,
+            persons: options.persons,
             state: Mutex::new(opened.state),
             work: Condvar::new(),
             room: Condvar::new(),
@@ -159,24 +163,27 @@ impl Log {
         state.check()
     }
 
+    /// A checkpoint of this log as it was when it had `size` entries, signed.
+    pub(crate) fn sign(&self, size: u64, root: Hash) -> Result<String, AuditError> {
+        let origin = self.verifier_key().name().to_owned();
+        self.inner().sign(&Checkpoint { origin, size, root })
+    }
+
     fn inner(&self) -> &Inner {
         &self.handle.inner
     }
 
     fn push(&self, subject: &Subject, event: &Event, at_once: bool) -> Result<Leaf, AuditError> {
         let inner = self.inner();
-        let entry = |time: Duration| {
-            encode(&Entry {
-                v: ENTRY_VERSION,
-                time: format_time(time),
-                subject: subject.clone(),
-                event: event.clone(),
-            })
-        };
-        let openings: Vec<Opening> = Vec::new();
         let now = whole_millis(inner.clock.now());
-        let mut bytes = entry(now)?;
-        let mut hash = leaf_hash(&bytes);
+        let entry = Entry {
+            v: ENTRY_VERSION,
+            time: format_time(now),
+            subject: subject.clone(),
+            event: event.clone(),
+        };
+        let mut encoded = encode(&entry, &inner.persons)?;
+        let mut hash = leaf_hash(&encoded.json);
         let mut state = inner.lock_with_room()?;
         let time = stamp(now, state.last_time).ok_or_else(|| AuditError::ClockWentBack {
             dir: inner.dir.clone(),
@@ -185,11 +192,11 @@ impl Log {
         })?;
         if time != now {
             // The clock stepped back a little, or another thread was quicker.
-            bytes = entry(time)?;
-            hash = leaf_hash(&bytes);
+            encoded = encoded.at(format_time(time))?;
+            hash = leaf_hash(&encoded.json);
         }
         state.last_time = time;
-        let index = inner.push(state, &bytes, hash, openings, at_once)?;
+        let index = inner.push(state, &encoded.json, hash, encoded.openings, at_once)?;
         Ok(Leaf { index, hash })
     }
 }

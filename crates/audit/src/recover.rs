@@ -10,6 +10,7 @@ use bailiwick_tlog::{
 use crate::clock::{entry_time, format_time, stamp, whole_millis};
 use crate::commit::{Bundle, Segment, State};
 use crate::disk::{Disk, Held, OpenAs};
+use crate::erase;
 use crate::error::AuditError;
 use crate::folders::{Folders, make_folders};
 use crate::key;
@@ -36,6 +37,7 @@ pub(crate) fn open(options: &Options, dir: &Path, key_file: &Path) -> Result<Ope
     make_folders(disk, dir)?;
     let lock = lock(disk, dir)?;
     remove_unfinished(disk, dir)?;
+    erase::finish(disk, dir)?;
     let note = read_text_on(disk, &dir.join(CHECKPOINT_FILE))?;
     let empty = note.is_none()
         && segments_on(disk, dir)?.is_empty()
