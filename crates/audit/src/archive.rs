@@ -9,7 +9,7 @@ use std::path::Path;
 
 use bailiwick_tlog::{
     Checkpoint, CompactRange, Hash, TILE_WIDTH, TileKind, TilePath, VerifierKey, decode_bundle,
-    encode_tile, leaf_hash, tiles_of_tree,
+    encode_tile, leaf_hash, tiles_of_tree, tree_root,
 };
 
 use crate::disk::SystemDisk;
@@ -185,6 +185,25 @@ fn check_same(
     })
 }
 
+/// The first `width` hashes of a tile. What is narrower than it was ever published is made from the full tiles below.
+fn hashes_of(dir: &Path, level: u8, index: u64, width: u64) -> Result<Vec<Hash>, AuditError> {
+    let flaw = match read_hashes_on(&SystemDisk, dir, level, index, width)? {
+        Ok(hashes) => return Ok(hashes),
+        Err(flaw) => flaw,
+    };
+    let Some(below) = level.checked_sub(1).filter(|_| flaw.missing) else {
+        return Err(AuditError::damaged(dir, flaw));
+    };
+    let first = index * TILE_WIDTH;
+    (first..first + width)
+        .map(|tile| {
+            let hashes = read_hashes_on(&SystemDisk, dir, below, tile, TILE_WIDTH)?;
+            let hashes = hashes.map_err(|flaw| AuditError::damaged(dir, flaw))?;
+            Ok(tree_root(&hashes))
+        })
+        .collect()
+}
+
 /// Root of the tree over the first `size` entries, from the hash tiles.
 fn root_at(dir: &Path, size: u64) -> Result<Hash, AuditError> {
     let mut edges = Vec::new();
@@ -193,14 +212,12 @@ fn root_at(dir: &Path, size: u64) -> Result<Hash, AuditError> {
         if count == 0 {
             break;
         }
-        let hashes = read_hashes_on(
-            &SystemDisk,
+        edges.push(hashes_of(
             dir,
             level,
             count / TILE_WIDTH,
             count % TILE_WIDTH,
-        )?;
-        edges.push(hashes.map_err(|flaw| AuditError::damaged(dir, flaw))?);
+        )?);
     }
     Ok(CompactRange::from_edges(&edges).root())
 }
@@ -242,9 +259,8 @@ impl Archive<'_> {
             let TileKind::Hashes(level) = tile.kind() else {
                 continue;
             };
-            let hashes =
-                read_hashes_on(disk, self.dir, level, tile.index(), u64::from(tile.width()))?
-                    .map_err(|flaw| AuditError::damaged(self.dir, flaw))?;
+            let width = u64::from(tile.width());
+            let hashes = hashes_of(self.dir, level, tile.index(), width)?;
             put(Path::new(&tile.to_string()), &encode_tile(&hashes))?;
             needed.push(tile);
         }
