@@ -20,7 +20,7 @@ pub(crate) struct Annotations {
 pub(crate) type Fault = (String, String, String);
 
 /// Prefix of ids that policies may not take.
-pub(crate) const RESERVED: [&str; 3] = ["person:", "default-deny", "evaluation"];
+pub(crate) const RESERVED: [&str; 4] = ["person:", "default-deny", "inexpressible", "evaluation"];
 
 /// Reads the annotations of one policy.
 pub(crate) fn read<'a>(

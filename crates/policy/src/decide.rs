@@ -151,10 +151,15 @@ fn plain(evaluator: &Evaluator<'_>, asked: &Capability) -> Result<Findings, Prob
     for verdict in folders.iter().filter(|v| v.level != Level::Allow) {
         reasons.add(std::slice::from_ref(asked), std::slice::from_ref(verdict));
     }
+    let mut reasons = reasons.done();
+    let around = folders.iter().map(|verdict| verdict.level).max();
+    if level(0, 0) < Level::Allow && around.max(Some(whole(&narrow))) > Some(level(0, 0)) {
+        reasons.push(unscoped::inexpressible(asked, "folder", "programs"));
+    }
     Ok(Findings {
         granted: family::assemble(&parts, |at, root| level(at, root) == Level::Allow),
         approvable: family::assemble(&parts, |at, root| level(at, root) >= Level::Ask),
-        reasons: reasons.done(),
+        reasons,
     })
 }
 

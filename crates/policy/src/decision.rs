@@ -58,10 +58,13 @@ impl fmt::Display for Effect {
     }
 }
 
+/// Stands for a policy's id where policies permit what no capability can say.
+pub(crate) const INEXPRESSIBLE: &str = "inexpressible";
+
 /// Why: one policy that determined the answer, or the want of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
-    /// The policy's id; `default-deny` or `evaluation` where it was no one policy.
+    /// The policy's id; `default-deny`, `inexpressible` or `evaluation` where it was no one policy.
     pub policy: String,
     /// What it did.
     pub effect: Effect,

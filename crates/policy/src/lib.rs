@@ -25,7 +25,10 @@ mod schema;
 mod shelf;
 mod source;
 mod subject;
+mod template;
 mod tools;
+#[cfg(test)]
+mod unfiled;
 mod unscoped;
 
 pub use arguments::ToolSchema;

@@ -67,7 +67,20 @@ impl Pdp {
         sources: &[PolicySource],
         classification: &Classification,
     ) -> Result<Self, PolicyError> {
-        let rules = source::load(sources, classification)?;
+        Self::load_linked(sources, &[], classification)
+    }
+
+    /// Loads a policy set with templates, and what links them, in the format of Cedar's own command line:
+    /// `[{"template_id": "…", "link_id": "…", "args": {"?principal": "User::\"alice\""}}]`.
+    ///
+    /// # Errors
+    /// As [`Pdp::load`]; templates that nothing links, links to templates that there are not, slots without a value.
+    pub fn load_linked(
+        sources: &[PolicySource],
+        links: &[PolicySource],
+        classification: &Classification,
+    ) -> Result<Self, PolicyError> {
+        let rules = source::load(sources, links, classification)?;
         Self::from_rules(rules, Arc::new(classification.clone()))
     }
 

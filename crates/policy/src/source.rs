@@ -11,6 +11,7 @@ use crate::error::{PolicyError, Problem};
 use crate::mention::Mentions;
 use crate::rule::Rule;
 use crate::schema::{Type, vocabulary};
+use crate::template::{self, Link};
 use crate::tools;
 
 /// Longest policy text of one source, in bytes: parsing is recursive and validation is not linear.
@@ -38,9 +39,15 @@ impl PolicySource {
 /// Reads every source, or tells everything that is wrong with them.
 pub(crate) fn load(
     sources: &[PolicySource],
+    links: &[PolicySource],
     classification: &Classification,
 ) -> Result<Vec<Rule>, PolicyError> {
     let labels = classification.labels();
+    let mut linked: Vec<Link> = Vec::new();
+    for source in links {
+        linked.extend(template::read(source)?);
+    }
+    let mut unused: BTreeSet<&str> = linked.iter().map(|link| link.template.as_str()).collect();
     let mut rules: Vec<Rule> = Vec::new();
     let mut problems = Vec::new();
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
@@ -48,8 +55,9 @@ pub(crate) fn load(
         let reader = Reader {
             source,
             labels: &labels,
+            links: &linked,
         };
-        match reader.rules() {
+        match reader.rules(&mut unused) {
             Ok(more) => {
                 for (rule, span) in more {
                     if let Some(other) = seen.insert(rule.id.clone(), source.name.clone()) {
@@ -62,6 +70,14 @@ pub(crate) fn load(
             Err(more) => problems.extend(more),
         }
     }
+    for link in linked
+        .iter()
+        .filter(|link| unused.contains(link.template.as_str()))
+    {
+        let what = format!("there is no template `{}`", link.template.escape_debug());
+        let mend = "give the template this @id, or remove the link";
+        problems.push(Problem::of(&link.source, what, mend));
+    }
     PolicyError::check(problems)?;
     Ok(rules)
 }
@@ -71,6 +87,7 @@ type Span = (usize, usize);
 struct Reader<'a> {
     source: &'a PolicySource,
     labels: &'a BTreeSet<&'a str>,
+    links: &'a [Link],
 }
 
 impl Reader<'_> {
@@ -78,7 +95,7 @@ impl Reader<'_> {
         Problem::at(&self.source.name, &self.source.text, span, what, mend)
     }
 
-    fn rules(&self) -> Result<Vec<(Rule, Span)>, Vec<Problem>> {
+    fn rules(&self, unused: &mut BTreeSet<&str>) -> Result<Vec<(Rule, Span)>, Vec<Problem>> {
         if self.source.text.len() > MAX_TEXT {
             let what = "the text is longer than 1 MiB";
             return Err(vec![self.problem(
@@ -97,16 +114,8 @@ impl Reader<'_> {
                         .map(|e| self.foreign(e, "mend the syntax: see docs.cedarpolicy.com"))
                         .collect::<Vec<_>>()
                 })?;
-        if set.templates().next().is_some() {
-            let at = self.source.text.find('?').unwrap_or_default();
-            let mend = "write the user or the resource in place of `?principal` or `?resource`";
-            return Err(vec![self.problem(
-                (at, 1),
-                "a template cannot be loaded",
-                mend,
-            )]);
-        }
-        let placed = self.placed(&set);
+        let mut placed = self.placed(&set);
+        placed.extend(self.linked(&set, unused)?);
         let mut problems = Vec::new();
         let mut rules = Vec::new();
         for (policy, span) in &placed {
@@ -115,7 +124,7 @@ impl Reader<'_> {
                 Err(problem) => problems.push(problem),
             }
         }
-        problems.extend(self.validate(&set, &placed));
+        problems.extend(self.validate(&placed));
         problems.sort_by_key(|problem| problem.span);
         if problems.is_empty() {
             Ok(rules)
@@ -145,6 +154,51 @@ impl Reader<'_> {
                 (policy, (at, text.len()))
             })
             .collect()
+    }
+
+    /// The policies that links make of the templates here, each in its template's place.
+    fn linked(
+        &self,
+        set: &PolicySet,
+        unused: &mut BTreeSet<&str>,
+    ) -> Result<Vec<(Policy, Span)>, Vec<Problem>> {
+        let mut made = Vec::new();
+        let mut problems = Vec::new();
+        for template in set.templates() {
+            let text = template.to_cedar();
+            let span = (self.source.text.find(&text).unwrap_or_default(), text.len());
+            let id = template.annotation("id").unwrap_or_default();
+            let mut links = self
+                .links
+                .iter()
+                .enumerate()
+                .filter(|(_, link)| link.template == id)
+                .peekable();
+            if links.peek().is_none() {
+                let at = self.find(span, "?");
+                let mend = "link it by its @id, or write the user or the resource in place of `?principal` or `?resource`";
+                problems.push(self.problem(
+                    (at.0, 1),
+                    "a template that nothing links cannot be loaded",
+                    mend,
+                ));
+            }
+            for (at, link) in links {
+                unused.remove(id);
+                match template::fill(template, link) {
+                    Ok(policy) => {
+                        made.push((policy.new_id(PolicyId::new(format!("link{at}"))), span))
+                    }
+                    Err(problem) => problems.push(problem),
+                }
+            }
+        }
+        made.sort_by_key(|(_, span)| *span);
+        if problems.is_empty() {
+            Ok(made)
+        } else {
+            Err(problems)
+        }
     }
 
     fn rule(&self, policy: &Policy, span: Span) -> Result<Rule, Problem> {
@@ -205,12 +259,16 @@ impl Reader<'_> {
     }
 
     /// Strict validation, in which every warning is an error too: a policy that can never apply is a mistake.
-    fn validate(&self, set: &PolicySet, placed: &[(Policy, Span)]) -> Vec<Problem> {
+    fn validate(&self, placed: &[(Policy, Span)]) -> Vec<Problem> {
         let validator = match vocabulary() {
             Ok(vocabulary) => &vocabulary.validator,
             Err(problem) => return vec![problem],
         };
-        let mut known = set.clone();
+        let policies = placed.iter().map(|(policy, _)| policy.clone());
+        let mut known = match PolicySet::from_policies(policies) {
+            Ok(known) => known,
+            Err(e) => return vec![Problem::of(&self.source.name, e.to_string(), "report this")],
+        };
         for (policy, _) in placed.iter().filter(|(p, _)| Mentions::of(p).arguments) {
             // What it asks of arguments is checked when the tool is known; without, it is denied.
             if known.remove_static(policy.id().clone()).is_ok()

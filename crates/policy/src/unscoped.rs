@@ -11,6 +11,7 @@ use cedar_policy::Entity;
 
 use crate::constant::{Constant, Literal, is_within};
 use crate::decide::{Findings, Reasons, find};
+use crate::decision::{Effect, INEXPRESSIBLE, Reason};
 use crate::error::Problem;
 use crate::evaluate::{ANY, Evaluator, Level, Verdict, endpoint};
 use crate::network::Cidr;
@@ -43,10 +44,11 @@ impl Hosts {
     }
 }
 
-/// The whole network.
+/// The whole network: what is granted of it is all of it, with holes where policy refuses what a capability can name;
+/// or, where policy draws a line that none can follow, what it permits of the hosts that it names.
 pub(crate) fn network(evaluator: &Evaluator<'_>, asked: &Capability) -> Result<Findings, Problem> {
     let (wide, narrow) = widest(evaluator)?;
-    let mut level = lowest(&wide).min(lowest(&narrow));
+    let level = lowest(&wide).min(lowest(&narrow));
     let mut reasons = Reasons::new(asked);
     for verdict in wide.iter().chain(&narrow).filter(|v| v.level == level) {
         reasons.add(std::slice::from_ref(asked), std::slice::from_ref(verdict));
@@ -57,45 +59,123 @@ pub(crate) fn network(evaluator: &Evaluator<'_>, asked: &Capability) -> Result<F
             ..Findings::default()
         });
     }
-    let requests = requests(evaluator, level > Level::Deny)?;
-    if requests.len() > MAX_REQUESTS {
-        level = Level::Deny;
+    let every_port = level > Level::Deny;
+    let requests = requests(evaluator, every_port)?;
+    let mut parts = Vec::new();
+    for request in requests.into_iter().take(MAX_REQUESTS + 1) {
+        let found = find(evaluator, &request)?;
+        parts.push((request, found));
     }
-    let mut found = Findings::default();
-    for request in requests.iter().take(MAX_REQUESTS) {
-        let part = find(evaluator, request)?;
-        let all = [Granted::whole(request.clone())];
-        if part.granted != all {
-            level = level.min(Level::Ask);
-        }
-        if part.approvable != all {
-            level = Level::Deny;
-        }
-        if !part.approvable.is_empty() || level > Level::Deny {
-            found.reasons.extend(part.reasons);
-        }
-        found.granted.extend(part.granted);
-        found.approvable.extend(part.approvable);
-    }
-    let whole = Granted::whole(asked.clone());
-    match level {
-        Level::Allow => found.granted = vec![whole.clone()],
-        Level::Ask | Level::Deny => {}
-    }
-    if level > Level::Deny {
-        found.approvable = vec![whole];
-    }
+    let unnamed = every_port.then(|| unnamed_port(evaluator)).flatten();
+    let sum = Sum {
+        asked,
+        parts: &parts,
+        unnamed,
+    };
+    let (granted, is_whole) = sum.at_least(Level::Allow, level);
+    let (approvable, is_whole_approved) = sum.at_least(Level::Ask, level);
     let mut all = reasons.done();
-    for reason in found.reasons {
-        if !all
-            .iter()
-            .any(|r| r.policy == reason.policy && r.text == reason.text)
-        {
-            all.push(reason);
+    for (_, found) in parts {
+        let shapes = !found.approvable.is_empty() || is_whole_approved;
+        for reason in found.reasons.into_iter().filter(|_| shapes) {
+            let known = |r: &Reason| r.policy == reason.policy && r.text == reason.text;
+            if !all.iter().any(known) {
+                all.push(reason);
+            }
         }
     }
-    found.reasons = all;
-    Ok(found)
+    let some = wide
+        .iter()
+        .chain(&narrow)
+        .any(|verdict| verdict.level > Level::Deny);
+    if !is_whole && (some || !approvable.is_empty()) {
+        all.push(inexpressible(
+            asked,
+            "port, method, address range, or name at any depth",
+            "hosts",
+        ));
+    }
+    Ok(Findings {
+        granted,
+        approvable,
+        reasons: all,
+    })
+}
+
+/// Why a whole kind is not granted although policy permits much of it.
+pub(crate) fn inexpressible(asked: &Capability, line: &str, mend: &str) -> Reason {
+    let text = format!(
+        "policy draws a line by {line} that no capability for all of `{asked}` can follow: ask for the {mend} that are needed"
+    );
+    Reason {
+        policy: INEXPRESSIBLE.to_owned(),
+        effect: Effect::Default,
+        text: Some(text),
+        remedy: None,
+        about: asked.to_string(),
+    }
+}
+
+/// What was found for every host that policies name, on every port that they can tell apart.
+struct Sum<'a> {
+    asked: &'a Capability,
+    parts: &'a [(Capability, Findings)],
+    /// The port that stands for all that no policy names.
+    unnamed: Option<u16>,
+}
+
+impl Sum<'_> {
+    /// What is granted at a level, and whether it is the whole network but for its holes.
+    fn at_least(&self, level: Level, reached: Level) -> (Vec<Granted>, bool) {
+        let of = |found: &Findings| match level {
+            Level::Allow => found.granted.clone(),
+            Level::Ask | Level::Deny => found.approvable.clone(),
+        };
+        let is_unnamed = |request: &Capability| match request.scope() {
+            Scope::Net(net) => self.unnamed == Some(net.port()),
+            _ => true,
+        };
+        let all = |request: &Capability| vec![Granted::whole(request.clone())];
+        // A hole in one unnamed port would have to be one in each of them.
+        let pierced = |(request, found): &(Capability, Findings)| {
+            is_unnamed(request) && of(found) != all(request)
+        };
+        let is_whole =
+            reached >= level && self.parts.len() <= MAX_REQUESTS && !self.parts.iter().any(pierced);
+        if !is_whole {
+            let named = self
+                .parts
+                .iter()
+                .filter(|(request, _)| !is_unnamed(request));
+            return (named.flat_map(|(_, found)| of(found)).collect(), false);
+        }
+        let mut holes = Vec::new();
+        let mut granted = Vec::new();
+        for (request, found) in self.parts {
+            match of(found).as_slice() {
+                [one] if one.capability() == request => holes.extend(one.holes().iter().cloned()),
+                others => {
+                    holes.push(request.clone());
+                    granted.extend(others.iter().cloned());
+                }
+            }
+        }
+        granted.extend(Granted::with_holes(
+            self.asked.clone(),
+            holes.iter().cloned(),
+        ));
+        // A hole of one host may lie over what another request was granted.
+        let reach = |(request, _): &&(Capability, Findings)| {
+            holes.iter().any(|hole| hole.meet(request).is_some())
+        };
+        granted.extend(
+            self.parts
+                .iter()
+                .filter(reach)
+                .flat_map(|(_, found)| of(found)),
+        );
+        (granted, true)
+    }
 }
 
 fn lowest(verdicts: &[Verdict]) -> Level {
@@ -160,6 +240,21 @@ fn ports(evaluator: &Evaluator<'_>) -> BTreeSet<u16> {
         .collect();
     ports.extend((1..=u16::MAX).rev().find(|port| !ports.contains(port)));
     ports
+}
+
+/// The port among [`ports`] that no policy names; none where they name all.
+fn unnamed_port(evaluator: &Evaluator<'_>) -> Option<u16> {
+    let named = |port: u16| {
+        evaluator.constants().any(|constant| match constant {
+            Constant::Port(named) => *named == port,
+            Constant::Url(url) => url.port() == port,
+            _ => false,
+        })
+    };
+    ports(evaluator)
+        .into_iter()
+        .rev()
+        .find(|port| !named(*port))
 }
 
 /// The narrower requests that policies name: every URL, and every host on the usual ports.

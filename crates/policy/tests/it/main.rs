@@ -9,6 +9,7 @@
 
 mod arguments;
 mod calls;
+mod counterexamples;
 mod defaults;
 mod docs;
 mod load;
@@ -16,3 +17,4 @@ mod network;
 mod oracle;
 mod partial;
 mod support;
+mod worlds;

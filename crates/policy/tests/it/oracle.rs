@@ -1,26 +1,34 @@
 //! Decisions against an oracle that knows nothing of parts, projections or Cedar: it judges every point of a
 //! small world on its own, by reading the conditions itself.
 
-use bailiwick_capability::{AbsPath, Capability, Grant};
-use bailiwick_policy::{Classification, Pdp, Principal};
+use bailiwick_capability::{Capability, Grant, Granted};
+use bailiwick_policy::{Classification, Effect, Pdp, PolicySource, Principal};
 use proptest::prelude::*;
 
 use crate::support::*;
+use crate::worlds::{self, Seed};
+
+/// What holds of a point, as the oracle reads it.
+type Holds = Box<dyn Fn(&str) -> bool>;
 
 /// A condition that policies may name: in Cedar, and as the oracle reads it.
-struct Atom {
-    cedar: String,
-    holds: Box<dyn Fn(&str) -> bool>,
+pub(crate) struct Atom {
+    pub(crate) cedar: String,
+    pub(crate) holds: Holds,
 }
 
 /// Points are texts of scopes. Each stands for all that no constant tells apart from it.
-struct World {
-    action: &'static str,
-    atoms: Vec<Atom>,
-    points: Vec<String>,
-    requests: Vec<&'static str>,
-    classification: Classification,
-    principal: Principal,
+pub(crate) struct World {
+    pub(crate) action: String,
+    pub(crate) atoms: Vec<Atom>,
+    pub(crate) points: Vec<String>,
+    pub(crate) requests: Vec<String>,
+    /// Whether everything that can be permitted of the whole kind can be said as capabilities.
+    pub(crate) whole_is_exact: bool,
+    /// Something that resources lie in, for `resource in …` in heads.
+    pub(crate) container: Option<(String, Holds)>,
+    pub(crate) classification: Classification,
+    pub(crate) principal: Principal,
 }
 
 #[derive(Debug, Clone)]
@@ -29,6 +37,7 @@ enum Condition {
     Not(Box<Condition>),
     And(Box<Condition>, Box<Condition>),
     Or(Box<Condition>, Box<Condition>),
+    If(Box<Condition>, Box<Condition>, Box<Condition>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,29 +47,64 @@ enum Level {
     Allow,
 }
 
-type Policy = (u8, Condition);
+/// How a policy is written around its condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dress {
+    Plain,
+    Unless,
+    Expired,
+    NotYetExpired,
+    ForRole(bool),
+    ForUser(bool),
+    SeveralActions,
+    InContainer,
+    /// A template that is linked to the user, or to somebody else.
+    Template(bool),
+    /// A template that is linked to the container.
+    ContainerTemplate,
+}
+
+#[derive(Debug, Clone)]
+struct Policy {
+    effect: u8,
+    condition: Condition,
+    dress: Dress,
+}
 
 fn conditions() -> impl Strategy<Value = Condition> {
     let atom = (0_usize..1000).prop_map(Condition::Atom);
     atom.prop_recursive(2, 6, 2, |inner| {
-        let pair = || {
-            (
-                inner.clone().prop_map(Box::new),
-                inner.clone().prop_map(Box::new),
-            )
-        };
+        let boxed = || inner.clone().prop_map(Box::new);
         prop_oneof![
-            inner.clone().prop_map(|c| Condition::Not(Box::new(c))),
-            pair().prop_map(|(a, b)| Condition::And(a, b)),
-            pair().prop_map(|(a, b)| Condition::Or(a, b)),
+            boxed().prop_map(Condition::Not),
+            (boxed(), boxed()).prop_map(|(a, b)| Condition::And(a, b)),
+            (boxed(), boxed()).prop_map(|(a, b)| Condition::Or(a, b)),
+            (boxed(), boxed(), boxed()).prop_map(|(a, b, c)| Condition::If(a, b, c)),
         ]
     })
 }
 
 fn policies() -> impl Strategy<Value = Vec<Policy>> {
-    // Permits are more frequent, so that something is granted.
+    // Permits are more frequent, so that something is granted; so are policies that apply.
     let effect = prop_oneof![4 => Just(0_u8), 2 => Just(1_u8), 1 => Just(2_u8)];
-    proptest::collection::vec((effect, conditions()), 1..6)
+    let dress = prop_oneof![
+        6 => Just(Dress::Plain),
+        2 => Just(Dress::Unless),
+        1 => Just(Dress::Expired),
+        1 => Just(Dress::NotYetExpired),
+        2 => any::<bool>().prop_map(Dress::ForRole),
+        1 => any::<bool>().prop_map(Dress::ForUser),
+        1 => Just(Dress::SeveralActions),
+        2 => Just(Dress::InContainer),
+        2 => any::<bool>().prop_map(Dress::Template),
+        1 => Just(Dress::ContainerTemplate),
+    ];
+    let policy = (effect, conditions(), dress).prop_map(|(effect, condition, dress)| Policy {
+        effect,
+        condition,
+        dress,
+    });
+    proptest::collection::vec(policy, 1..6)
 }
 
 impl Condition {
@@ -70,6 +114,10 @@ impl Condition {
             Self::Not(inner) => format!("!{}", inner.cedar(atoms)),
             Self::And(a, b) => format!("({} && {})", a.cedar(atoms), b.cedar(atoms)),
             Self::Or(a, b) => format!("({} || {})", a.cedar(atoms), b.cedar(atoms)),
+            Self::If(a, b, c) => {
+                let [a, b, c] = [a, b, c].map(|part| part.cedar(atoms));
+                format!("(if {a} then {b} else {c})")
+            }
         }
     }
 
@@ -79,28 +127,123 @@ impl Condition {
             Self::Not(inner) => !inner.holds(atoms, point),
             Self::And(a, b) => a.holds(atoms, point) && b.holds(atoms, point),
             Self::Or(a, b) => a.holds(atoms, point) || b.holds(atoms, point),
+            Self::If(a, b, c) if a.holds(atoms, point) => b.holds(atoms, point),
+            Self::If(_, _, c) => c.holds(atoms, point),
         }
     }
 }
 
 impl World {
+    /// A policy in Cedar, and the link of its template.
+    fn write(&self, at: usize, policy: &Policy) -> (String, Option<String>) {
+        let effect = ["permit", "forbid", "@ask permit"][usize::from(policy.effect)];
+        let condition = policy.condition.cedar(&self.atoms);
+        let action = format!("Action::\"{}\"", self.action);
+        let container = self.container.as_ref().map(|(cedar, _)| cedar.as_str());
+        let within =
+            container.map_or_else(|| "resource".to_owned(), |c| format!("resource in {c}"));
+        let mut id = String::new();
+        let mut link = None;
+        let mut slot = |name: &str, value: &str| {
+            id = format!("@id(\"t{at}\") ");
+            let value = value.replace('"', "\\\"");
+            let args = format!("{{\"{name}\": \"{value}\"}}");
+            link = Some(format!(
+                "{{\"template_id\": \"t{at}\", \"link_id\": \"l{at}\", \"args\": {args}}}"
+            ));
+        };
+        let (who, actions, what) = match policy.dress {
+            Dress::ForRole(yes) => (
+                format!(
+                    "principal in Role::\"{}\"",
+                    if yes { "analyst" } else { "boss" }
+                ),
+                None,
+                None,
+            ),
+            Dress::ForUser(yes) => (
+                format!(
+                    "principal in User::\"{}\"",
+                    if yes { "alice" } else { "bob" }
+                ),
+                None,
+                None,
+            ),
+            Dress::Template(yes) => {
+                slot(
+                    "?principal",
+                    &format!("User::\"{}\"", if yes { "alice" } else { "bob" }),
+                );
+                ("principal in ?principal".to_owned(), None, None)
+            }
+            Dress::ContainerTemplate if container.is_some() => {
+                slot("?resource", container.unwrap());
+                (
+                    "principal".to_owned(),
+                    None,
+                    Some("resource in ?resource".to_owned()),
+                )
+            }
+            Dress::InContainer => ("principal".to_owned(), None, Some(within)),
+            Dress::SeveralActions => (
+                "principal".to_owned(),
+                Some(format!("action in [{action}, {action}]")),
+                None,
+            ),
+            _ => ("principal".to_owned(), None, None),
+        };
+        let expiry = match policy.dress {
+            Dress::Expired => "@expires(\"2020-01-01\") ",
+            Dress::NotYetExpired => "@expires(\"2040-01-01\") ",
+            _ => "",
+        };
+        let clause = match policy.dress {
+            Dress::Unless => format!("unless {{ !({condition}) }}"),
+            _ => format!("when {{ {condition} }}"),
+        };
+        let actions = actions.unwrap_or_else(|| format!("action == {action}"));
+        let what = what.unwrap_or_else(|| "resource".to_owned());
+        (
+            format!("{expiry}{id}{effect} ({who}, {actions}, {what}) {clause};\n"),
+            link,
+        )
+    }
+
+    /// Whether a policy applies to a point.
+    fn applies(&self, policy: &Policy, point: &str) -> bool {
+        let within = || {
+            self.container
+                .as_ref()
+                .is_none_or(|(_, holds)| holds(point))
+        };
+        let dressed = match policy.dress {
+            Dress::Expired => false,
+            Dress::ForRole(yes) | Dress::ForUser(yes) | Dress::Template(yes) => yes,
+            Dress::InContainer | Dress::ContainerTemplate => within(),
+            Dress::Plain | Dress::Unless | Dress::NotYetExpired | Dress::SeveralActions => true,
+        };
+        dressed && policy.condition.holds(&self.atoms, point)
+    }
+
     fn load(&self, policies: &[Policy]) -> Pdp {
-        let text: String = policies
+        let written = policies
             .iter()
-            .map(|(effect, condition)| {
-                let head = ["permit", "forbid", "@ask permit"][usize::from(*effect)];
-                let (action, condition) = (self.action, condition.cedar(&self.atoms));
-                format!("{head} (principal, action == Action::\"{action}\", resource) when {{ {condition} }};\n")
-            })
-            .collect();
-        load_with(&text, &self.classification).unwrap_or_else(|e| panic!("{e}\n{text}"))
+            .enumerate()
+            .map(|(at, policy)| self.write(at, policy));
+        let (texts, links): (Vec<String>, Vec<Option<String>>) = written.unzip();
+        let text = texts.concat();
+        let links: Vec<String> = links.into_iter().flatten().collect();
+        let links = PolicySource::new("links.json", format!("[{}]", links.join(",")));
+        let source = PolicySource::new("test.cedar", text.clone());
+        Pdp::load_linked(&[source], &[links], &self.classification)
+            .unwrap_or_else(|e| panic!("{e}\n{text}"))
     }
 
     fn expected(&self, policies: &[Policy], point: &str) -> Level {
         let some = |effect: u8| {
             policies
                 .iter()
-                .any(|(e, c)| *e == effect && c.holds(&self.atoms, point))
+                .any(|p| p.effect == effect && self.applies(p, point))
         };
         match (some(1), some(0), some(2)) {
             (true, _, _) => Level::Deny,
@@ -110,12 +253,27 @@ impl World {
         }
     }
 
-    /// Every request of the world: sound always, exact where the request is not a whole kind.
+    /// Every request of the world: sound always; exact where the scope language can say the answer.
     fn check(&self, policies: &[Policy]) {
         let pdp = self.load(policies);
+        let capability = |scope: &str| {
+            let colon = if scope.is_empty() { "" } else { ":" };
+            cap(&format!("{}{colon}{scope}", self.action))
+        };
+        let points: Vec<(&str, Capability, Level)> = self
+            .points
+            .iter()
+            .map(|point| {
+                (
+                    point.as_str(),
+                    capability(point),
+                    self.expected(policies, point),
+                )
+            })
+            .collect();
         for request in &self.requests {
-            let colon = if request.is_empty() { "" } else { ":" };
-            let asked = cap(&format!("{}{colon}{request}", self.action));
+            let asked = capability(request);
+            let is_exact = !request.is_empty() || self.whole_is_exact;
             let decision = pdp.decide(&self.principal, &now(), &asked);
             for atom in decision.granted().iter().chain(decision.pending()) {
                 assert!(
@@ -123,277 +281,33 @@ impl World {
                     "{atom} is not in {asked}"
                 );
             }
+            let explained = decision.reasons.iter().any(|r| r.effect > Effect::Permit);
+            assert!(
+                decision.is_full() || explained,
+                "nothing says why: {decision:#?}"
+            );
             let granted = Grant::new(decision.granted().iter().cloned());
             let approved = Grant::new(decision.granted().iter().chain(decision.pending()).cloned());
-            for point in &self.points {
-                let operation: Capability = cap(&format!("{}:{point}", self.action));
-                if !asked.contains(&operation) {
-                    assert!(!granted.permits(&operation) && !approved.permits(&operation));
-                    continue;
-                }
-                let level = self.expected(policies, point);
+            for (point, operation, level) in &points {
+                let level = if asked.contains(operation) {
+                    *level
+                } else {
+                    Level::Deny
+                };
+                let (has, could) = (granted.permits(operation), approved.permits(operation));
                 let told = || format!("{asked}: {point} should be {level:?}\n{decision:#?}");
-                assert!(
-                    !granted.permits(&operation) || level == Level::Allow,
-                    "{}",
-                    told()
-                );
-                assert!(
-                    !approved.permits(&operation) || level >= Level::Ask,
-                    "{}",
-                    told()
-                );
-                if !request.is_empty() {
-                    assert_eq!(
-                        granted.permits(&operation),
-                        level == Level::Allow,
-                        "{}",
-                        told()
-                    );
-                    assert_eq!(
-                        approved.permits(&operation),
-                        level >= Level::Ask,
-                        "{}",
-                        told()
-                    );
+                assert!(!has || level == Level::Allow, "too much: {}", told());
+                assert!(!could || level >= Level::Ask, "too much: {}", told());
+                // A whole kind that is granted but for its holes is granted exactly.
+                let covers = |atoms: &[Granted]| atoms.iter().any(|a| *a.capability() == asked);
+                if is_exact || covers(decision.granted()) {
+                    assert!(has || level < Level::Allow, "too little: {}", told());
+                }
+                if is_exact || covers(decision.pending()) {
+                    assert!(could || level == Level::Deny, "too little: {}", told());
                 }
             }
         }
-    }
-}
-
-fn atom(cedar: &str, holds: impl Fn(&str) -> bool + 'static) -> Atom {
-    Atom {
-        cedar: cedar.to_owned(),
-        holds: Box::new(holds),
-    }
-}
-
-fn below(point: &str, tree: &str) -> bool {
-    point == tree || point.starts_with(&format!("{}/", tree.trim_end_matches('/')))
-}
-
-fn files() -> World {
-    let mut points = vec![String::new()];
-    let mut last = points.clone();
-    for _ in 0..4 {
-        last = last
-            .iter()
-            .flat_map(|stem| ["a", "b", "z"].map(|s| format!("{stem}/{s}")))
-            .collect();
-        points.extend(last.clone());
-    }
-    points.retain(|p| !p.is_empty());
-    let mut atoms: Vec<Atom> = ["/", "/a", "/a/b", "/a/b/a", "/b", "/a/a/b"]
-        .into_iter()
-        .map(|dir| {
-            atom(&format!("resource in Dir::\"{dir}\""), move |p| {
-                below(p, dir)
-            })
-        })
-        .collect();
-    atoms.extend(
-        ["/a/b", "/a/b/b", "/b/a", "/a/a/a"]
-            .into_iter()
-            .map(|file| atom(&format!("resource == File::\"{file}\""), move |p| p == file)),
-    );
-    let label = |p: &str| match p {
-        _ if p == "/a/b/a/a" => "public",
-        _ if below(p, "/a/b") => "secret",
-        _ if below(p, "/b/b") => "public",
-        _ => "unclassified",
-    };
-    atoms.extend(["secret", "public", "unclassified"].map(|l| {
-        atom(
-            &format!("resource.sensitivity == Sensitivity::\"{l}\""),
-            move |p| label(p) == l,
-        )
-    }));
-    atoms.push(atom(
-        "principal.plugin has folder && resource in principal.plugin.folder",
-        |p| below(p, "/a/a"),
-    ));
-    let classified = [
-        ("/a/b/", "secret"),
-        ("/a/b/a/a", "public"),
-        ("/b/b/", "public"),
-    ];
-    let mut principal = alice();
-    principal.plugin.folder = Some(AbsPath::parse("/a/a").unwrap());
-    World {
-        action: "read_files",
-        atoms,
-        points,
-        requests: vec!["/a/", "/a/b/", "/a/b", "/b/", "/z/", "/a/a/a", ""],
-        classification: Classification::parse(classified).unwrap(),
-        principal,
-    }
-}
-
-fn variables() -> World {
-    let mut points: Vec<String> = Vec::new();
-    let mut last = vec![String::new()];
-    for _ in 0..4 {
-        last = last
-            .iter()
-            .flat_map(|stem| ["A", "B", "Z"].map(|s| format!("{stem}{s}")))
-            .collect();
-        points.extend(last.clone());
-    }
-    let mut atoms: Vec<Atom> = ["A", "AB", "ABA", "B"]
-        .into_iter()
-        .map(|p| {
-            atom(&format!("resource in Variables::\"{p}*\""), move |n| {
-                n.starts_with(p)
-            })
-        })
-        .collect();
-    atoms.extend(["A", "AB", "ABB", "BA"].into_iter().map(|name| {
-        atom(&format!("resource == Variable::\"{name}\""), move |n| {
-            n == name
-        })
-    }));
-    World {
-        action: "read_environment",
-        atoms,
-        points,
-        requests: vec!["A*", "AB*", "AB", "Z*", "BA", ""],
-        classification: Classification::default(),
-        principal: alice(),
-    }
-}
-
-fn programs() -> World {
-    let commands: [&'static str; 6] = [
-        "/u/b/git",
-        "/u/b/git log",
-        "/u/b/git log -p",
-        "/u/b/git push",
-        "/u/ls",
-        "/x/ls",
-    ];
-    let points = commands.iter().map(|c| format!("{c} zz")).collect();
-    let begins = |point: &str, command: &str| point.starts_with(&format!("{command} "));
-    let mut atoms: Vec<Atom> = commands[..5]
-        .iter()
-        .copied()
-        .map(|c| {
-            atom(&format!("resource in Program::\"{c}\""), move |p| {
-                begins(p, c)
-            })
-        })
-        .collect();
-    atoms.extend(["/u", "/u/b"].map(|dir| {
-        atom(&format!("resource in Dir::\"{dir}\""), move |p| {
-            p.starts_with(&format!("{dir}/"))
-        })
-    }));
-    World {
-        action: "execute_code",
-        atoms,
-        points,
-        requests: vec!["/u/b/git", "/u/b/git log", "/u/ls", "/x/ls", ""],
-        classification: Classification::default(),
-        principal: alice(),
-    }
-}
-
-/// The parts of `scheme://host:port/path METHOD`, or of `tcp://host:port`.
-fn split(point: &str) -> (&str, &str, &str, String, &str) {
-    let (url, method) = point.split_once(' ').unwrap_or((point, "-"));
-    let (scheme, rest) = url.split_once("://").unwrap();
-    let (authority, path) = match rest.find('/') {
-        Some(at) => rest.split_at(at),
-        None => (rest, "/"),
-    };
-    let (host, port) = authority.split_once(':').unwrap();
-    (scheme, host, port, path.to_owned(), method)
-}
-
-fn endpoints() -> World {
-    let hosts = [
-        "e.org",
-        "a.e.org",
-        "b.e.org",
-        "z.e.org",
-        "q.a.e.org",
-        "other.net",
-        "bade.org",
-        "10.0.0.1",
-        "10.9.0.1",
-    ];
-    let mut points = Vec::new();
-    for host in hosts {
-        for path in ["/zz", "/v1/zz", "/v1/x/zz"] {
-            for method in ["GET", "POST", "PUT"] {
-                points.push(format!("https://{host}:443{path} {method}"));
-                points.push(format!("https://{host}:8443{path} {method}"));
-                points.push(format!("http://{host}:80{path} {method}"));
-            }
-        }
-        points.push(format!("tcp://{host}:443"));
-    }
-    let within = |host: &str, domain: &str| host == domain || host.ends_with(&format!(".{domain}"));
-    let mut atoms: Vec<Atom> = ["e.org", "a.e.org", "10.0.0.1"]
-        .into_iter()
-        .map(|h| {
-            atom(&format!("resource in Host::\"{h}\""), move |p| {
-                split(p).1 == h
-            })
-        })
-        .collect();
-    atoms.extend(["e.org", "a.e.org", "net"].map(|d| {
-        atom(&format!("resource in Domain::\"{d}\""), move |p| {
-            within(split(p).1, d)
-        })
-    }));
-    atoms.push(atom("resource in Network::\"10.0.0.0/16\"", |p| {
-        split(p).1 == "10.0.0.1"
-    }));
-    atoms.extend(["GET", "POST"].map(|m| {
-        atom(&format!("resource.method == Method::\"{m}\""), move |p| {
-            split(p).4 == m
-        })
-    }));
-    atoms.push(atom("resource.port == Port::\"443\"", |p| {
-        split(p).2 == "443"
-    }));
-    atoms.push(atom("resource.scheme == Scheme::\"tcp\"", |p| {
-        split(p).0 == "tcp"
-    }));
-    let url = |p: &str, path: &str| {
-        let (scheme, _, port, at, _) = split(p);
-        scheme == "https" && port == "443" && at.starts_with(path)
-    };
-    atoms.push(atom("resource in Url::\"https://a.e.org/v1/\"", move |p| {
-        url(p, "/v1/") && split(p).1 == "a.e.org"
-    }));
-    atoms.push(atom(
-        "resource in Url::\"https://*.e.org/v1/x/\"",
-        move |p| {
-            let one_label = split(p)
-                .1
-                .strip_suffix(".e.org")
-                .is_some_and(|l| !l.contains('.'));
-            url(p, "/v1/x/") && one_label
-        },
-    ));
-    World {
-        action: "network_access",
-        atoms,
-        points,
-        requests: vec![
-            "https://*.e.org",
-            "https://*.e.org/v1/ GET,PUT",
-            "https://a.e.org",
-            "https://a.e.org GET,POST",
-            "https://*.e.org:8443",
-            "http://10.0.0.1",
-            "tcp://e.org:443",
-            "",
-        ],
-        classification: Classification::default(),
-        principal: alice(),
     }
 }
 
@@ -405,27 +319,50 @@ fn cases(cases: u32) -> ProptestConfig {
     }
 }
 
-// Each case is several requests: 2,600 decisions in all, each compared at up to 120 points.
+// 5,000 policy sets, each in a world of its own: some 30,000 decisions, each compared at up to 120 points.
 proptest! {
-    #![proptest_config(cases(110))]
+    #![proptest_config(cases(700))]
 
     #[test]
-    fn files_are_granted_exactly(policies in policies()) {
-        files().check(&policies);
+    fn files_are_granted_exactly(seed in any::<Seed>(), policies in policies()) {
+        let action = ["read_files", "write_files"][usize::from(seed[0] % 2)];
+        worlds::files(&seed, action).check(&policies);
     }
 
     #[test]
-    fn names_are_granted_exactly(policies in policies()) {
-        variables().check(&policies);
+    fn names_are_granted_exactly(seed in any::<Seed>(), policies in policies()) {
+        let (action, one, many) = [
+            ("read_environment", "Variable", "Variables"),
+            ("write_to_logs", "Stream", "Streams"),
+            ("call_tool", "AgentTool", "AgentTools"),
+        ][usize::from(seed[0] % 3)];
+        worlds::names(&seed, action, one, many).check(&policies);
     }
 
     #[test]
-    fn programs_are_granted_exactly(policies in policies()) {
-        programs().check(&policies);
+    fn secrets_and_models_are_granted_exactly(seed in any::<Seed>(), policies in policies()) {
+        let (action, one) = [("use_secret", "Secret"), ("use_model", "Model")][usize::from(seed[0] % 2)];
+        worlds::exact(&seed, action, one).check(&policies);
     }
 
     #[test]
-    fn connections_are_granted_exactly(policies in policies()) {
-        endpoints().check(&policies);
+    fn programs_are_granted_exactly(shell in any::<bool>(), policies in policies()) {
+let world = if shell { worlds::shells() } else { worlds::programs() };
+        world.check(&policies);
+    }
+
+    #[test]
+    fn connections_are_granted_exactly(seed in any::<Seed>(), policies in policies()) {
+        worlds::endpoints(&seed).check(&policies);
+    }
+
+    #[test]
+    fn ports_are_granted_exactly(seed in any::<Seed>(), policies in policies()) {
+        worlds::ports(&seed).check(&policies);
+    }
+
+    #[test]
+    fn what_has_no_scope_is_granted_exactly(at in 0..3_usize, policies in policies()) {
+        worlds::ambient(["ask_user", "clock", "random"][at]).check(&policies);
     }
 }
