@@ -1,32 +1,27 @@
 //! What writers and committer share: the tree's edge, the bundle being filled, and who flushes for whom.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::Thread;
 use std::time::Duration;
 
-use bailiwick_tlog::{Checkpoint, CompactRange, Hash, SigningKey, TILE_WIDTH, encode_entry};
+use bailiwick_tlog::{Checkpoint, CompactRange, Hash, SigningKey};
 
+use crate::bundle::{Bundle, Segment};
 use crate::clock::Clock;
-use crate::disk::{Disk, DiskFile, Held, OpenAs, write_all_at};
+use crate::disk::{Disk, DiskFile, Held, OpenAs};
 use crate::error::AuditError;
 use crate::folders::sync_folder;
 use crate::journal::{put_entry, put_openings, put_published, put_seal};
 use crate::layout::{JOURNAL_DIR, segment_path};
 use crate::openings::{Opening, encode_openings};
+use crate::turn::{Turn, Word};
 
 /// How many full bundles may wait to be published before writers wait for the disk: bounds memory when plugins make
 /// entries faster than the disk takes them.
 const MAX_WAITING_BUNDLES: usize = 256;
 /// Full bundles that are worth waking the committer for before its time.
 pub(crate) const WAKE_BUNDLES: usize = 16;
-/// A segment grows by this much at a time, written as zeros together with the record that needs it: a flush within it
-/// has no length to write, which on a journaling file system halves its cost.
-const ROOM_BYTES: u64 = 1 << 16;
-
 /// An open log's inside.
 pub(crate) struct Inner {
     pub(crate) disk: Arc<dyn Disk>,
@@ -41,65 +36,10 @@ pub(crate) struct Inner {
     pub(crate) work: Condvar,
     /// Wakes writers that wait for bundles to be published.
     pub(crate) room: Condvar,
+    /// Held while the published checkpoint is replaced.
+    pub(crate) checkpoint_file: Mutex<()>,
     /// Held for as long as the log is open.
     pub(crate) _lock: Box<dyn Held>,
-}
-
-/// A bundle in memory: what is not yet published of it is written from here.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Bundle {
-    pub(crate) index: u64,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) hashes: Vec<Hash>,
-    /// What opens sealed strings, by the entry's place in the bundle.
-    pub(crate) openings: Vec<(u8, Vec<Opening>)>,
-}
-
-impl Bundle {
-    /// Adds an entry. What opens nothing is left out.
-    pub(crate) fn push(
-        &mut self,
-        entry: &[u8],
-        hash: Hash,
-        openings: Vec<Opening>,
-    ) -> Result<(), AuditError> {
-        encode_entry(entry, &mut self.bytes)
-            .map_err(|error| AuditError::Encode(error.to_string()))?;
-        self.open(self.hashes.len(), openings);
-        self.hashes.push(hash);
-        Ok(())
-    }
-
-    /// Notes what opens the entry at `place`.
-    pub(crate) fn open(&mut self, place: usize, openings: Vec<Opening>) {
-        if let Ok(place) = u8::try_from(place)
-            && !openings.is_empty()
-        {
-            self.openings.push((place, openings));
-        }
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.hashes.len() as u64 == TILE_WIDTH
-    }
-
-    /// Takes a full bundle out and begins the next one.
-    pub(crate) fn turn_over(&mut self) -> Arc<Self> {
-        let next = Self {
-            index: self.index + 1,
-            ..Self::default()
-        };
-        Arc::new(std::mem::replace(self, next))
-    }
-}
-
-/// The journal segment of the bundle being filled.
-pub(crate) struct Segment {
-    pub(crate) file: Arc<dyn DiskFile>,
-    /// Where the next record goes.
-    pub(crate) at: u64,
-    /// The file's length; zeros from `at` on.
-    pub(crate) length: u64,
 }
 
 /// The mutable part; everything that enters the journal does so in the order in which this lock was held.
@@ -158,48 +98,6 @@ impl State {
                 why: Arc::clone(why),
             }),
             None => Ok(()),
-        }
-    }
-}
-
-/// What a thread that waits for a flush is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Word {
-    Wait,
-    Durable,
-    Flush,
-    Stopped,
-}
-
-/// A thread that waits for a flush; it is woken alone, and needs no lock to hear that it is done.
-struct Turn {
-    thread: Thread,
-    word: AtomicU8,
-}
-
-impl Turn {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            thread: std::thread::current(),
-            word: AtomicU8::new(Word::Wait as u8),
-        })
-    }
-
-    fn tell(&self, word: Word) {
-        self.word.store(word as u8, Ordering::Release);
-        self.thread.unpark();
-    }
-
-    fn wait(&self) -> Word {
-        loop {
-            let word = self.word.load(Ordering::Acquire);
-            for told in [Word::Durable, Word::Flush, Word::Stopped] {
-                if word == told as u8 {
-                    return told;
-                }
-            }
-            std::thread::park();
         }
     }
 }
@@ -460,36 +358,4 @@ impl Inner {
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
-}
-
-impl Segment {
-    /// Writes records where the last ones ended, with room behind them where there is none left.
-    fn write(&mut self, records: &mut Vec<u8>) -> std::io::Result<()> {
-        let needed = records.len();
-        let end = self.at + needed as u64;
-        if end > self.length {
-            let room = end.next_multiple_of(ROOM_BYTES) - self.at;
-            records.resize(usize::try_from(room).unwrap_or(needed), 0);
-        }
-        let written = match self.file.write_at(records, self.at) {
-            Ok(written) => written,
-            // The room is a convenience; only the records must fit.
-            Err(error) if is_full(&error) && records.len() > needed => 0,
-            Err(error) if error.kind() == ErrorKind::Interrupted => 0,
-            Err(error) => return Err(error),
-        };
-        if let Some(rest) = records.get(written..needed).filter(|rest| !rest.is_empty()) {
-            write_all_at(&*self.file, rest, self.at + written as u64)?;
-        }
-        self.length = self.length.max(self.at + written.max(needed) as u64);
-        self.at = end;
-        Ok(())
-    }
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
-    )
 }

@@ -16,12 +16,15 @@
 //! The calls block; in async code they belong on a thread for blocking work.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod argument;
+mod bundle;
 mod clock;
 mod commit;
 mod diagnose;
 mod disk;
 mod encode;
+mod erase;
 mod error;
 mod event;
 mod folders;
@@ -39,15 +42,20 @@ mod replay;
 mod report;
 #[cfg(any(test, feature = "schema"))]
 mod schema;
+mod seal;
 mod store;
+mod strings;
 mod subject;
 mod tail;
+mod turn;
 mod verify;
 
+pub use archive::{Part, archive, entries_before, prune};
 pub use argument::{Argument, JsonType, Keep, Redaction, sha256_hex};
 pub use bailiwick_tlog::{Checkpoint, VerifierKey};
 pub use clock::{Clock, SystemClock, format_time};
 pub use disk::{Disk, DiskFile, Found, Held, OpenAs, SystemDisk};
+pub use erase::{Erasing, Marked, Whose, erase, mark};
 pub use error::AuditError;
 pub use event::{AtomDecision, ENTRY_VERSION, Entry, Event, Moment, Outcome, Subject};
 pub use key::{SIGNING_KEY_FILE, VERIFIER_KEY_FILE, read_verifier_key};

@@ -88,6 +88,7 @@ impl Log {
             state: Mutex::new(opened.state),
             work: Condvar::new(),
             room: Condvar::new(),
+            checkpoint_file: Mutex::new(()),
             _lock: opened.lock,
         });
         let committer =
@@ -170,6 +171,10 @@ impl Log {
     }
 
     fn inner(&self) -> &Inner {
+        &self.handle.inner
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Inner> {
         &self.handle.inner
     }
 

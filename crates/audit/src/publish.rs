@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use bailiwick_tlog::{Checkpoint, Hash, TILE_WIDTH, TileKind, TilePath, encode_tile, tree_root};
 
-use crate::commit::{Bundle, Inner, PoisonOnPanic, WAKE_BUNDLES};
+use crate::bundle::Bundle;
+use crate::commit::{Inner, PoisonOnPanic, WAKE_BUNDLES};
 use crate::disk::Disk;
 use crate::error::AuditError;
 use crate::folders::Folders;
@@ -140,7 +141,13 @@ impl Committer {
         let inner = Arc::clone(&self.inner);
         self.folders.sync(&*inner.disk)?;
         let note = inner.sign(&batch.checkpoint)?;
-        publish_checkpoint(&*inner.disk, inner.dir(), &note, &mut self.folders)?;
+        {
+            let _alone = inner
+                .checkpoint_file
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            publish_checkpoint(&*inner.disk, inner.dir(), &note, &mut self.folders)?;
+        }
         self.last = batch.checkpoint;
         {
             let mut state = inner.lock();

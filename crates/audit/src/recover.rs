@@ -7,8 +7,9 @@ use bailiwick_tlog::{
     Checkpoint, CompactRange, SigningKey, TILE_WIDTH, TileKind, TilePath, decode_bundle, leaf_hash,
 };
 
+use crate::bundle::{Bundle, Segment};
 use crate::clock::{entry_time, format_time, stamp, whole_millis};
-use crate::commit::{Bundle, Segment, State};
+use crate::commit::State;
 use crate::disk::{Disk, Held, OpenAs};
 use crate::erase;
 use crate::error::AuditError;

@@ -15,8 +15,8 @@ use bailiwick_tlog::{
 use sha2::{Digest as _, Sha256};
 
 use crate::argument::hex;
+use crate::bundle::Bundle;
 use crate::clock::{entry_time, format_time};
-use crate::commit::Bundle;
 use crate::disk::Disk;
 use crate::encode::encode;
 use crate::error::AuditError;
