@@ -12,6 +12,8 @@ use crate::error::AuditError;
 
 /// The published checkpoint.
 pub(crate) const CHECKPOINT_FILE: &str = "checkpoint";
+/// The newest checkpoint that witnesses cosigned: the published one may be newer.
+pub(crate) const COSIGNED_FILE: &str = "checkpoint.cosigned";
 /// Folder of journal segments.
 pub(crate) const JOURNAL_DIR: &str = "journal";
 /// Folder of tiles and bundles.

@@ -1,0 +1,13 @@
+//! The witness, those that ask it, and places where checkpoints are published.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may end the test"
+)]
+
+mod crash;
+mod decide;
+mod http;
+mod peers;
+mod publish;
+mod support;
