@@ -18,6 +18,7 @@ const SYSTEM: &[(&str, &[&str], &str)] = &[
     ("make", &["--version"], "make"),
     ("javac", &["-version"], "default-jdk-headless"),
     ("go", &["version"], "golang-go"),
+    ("/usr/sbin/rsyslogd", &["-v"], "rsyslog"),
     ("psql", &["--version"], "postgresql-client"),
     // The attackers are linked statically.
     (
