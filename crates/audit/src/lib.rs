@@ -21,6 +21,7 @@ mod argument;
 mod bundle;
 mod clock;
 mod commit;
+mod cosign;
 mod diagnose;
 mod disk;
 mod encode;
@@ -31,9 +32,9 @@ mod folders;
 mod journal;
 mod key;
 mod layout;
-mod leaves;
 mod log;
 mod openings;
+mod prove;
 mod publish;
 mod query;
 mod recover;
@@ -54,6 +55,7 @@ pub use archive::{Part, archive, entries_before, prune};
 pub use argument::{Argument, JsonType, Keep, Redaction, sha256_hex};
 pub use bailiwick_tlog::{Checkpoint, VerifierKey};
 pub use clock::{Clock, SystemClock, format_time};
+pub use cosign::{Cosigning, keep_cosigned};
 pub use disk::{Disk, DiskFile, Found, Held, OpenAs, SystemDisk};
 pub use erase::{Erasing, Marked, Whose, erase, mark};
 pub use error::AuditError;
@@ -61,12 +63,19 @@ pub use event::{AtomDecision, ENTRY_VERSION, Entry, Event, Moment, Outcome, Subj
 pub use key::{SIGNING_KEY_FILE, VERIFIER_KEY_FILE, read_verifier_key};
 pub use log::{Leaf, Log, Options};
 pub use openings::{
-    Commitment, Opening, OpeningError, SALT_BYTES, SEALED_PREFIX, decode_bundle_openings,
-    decode_openings, encode_bundle_openings, encode_openings,
+    Commitment, Opening, OpeningError, SALT_BYTES, SEALED_PREFIX, decode_bundle_openings, decode_openings,
+    encode_bundle_openings, encode_openings,
 };
-pub use query::{Filter, Follow, Query, Stored, query, tail};
+pub use prove::{
+    ProveError, ProvenEntry, cosigned_note, prove_consistency, prove_continuation, prove_entry, prove_inclusion,
+    published_note,
+};
+pub use query::{
+    Claim, Concern, EVENT_KINDS, Filter, Follow, Hits, Merged, Narrow, Query, SESSION_PREFIX, Search, Sight, Stored,
+    binding, claims, full_bundles, is_session, merge, query, search, tail, tools,
+};
 pub use render::{escape, render};
 pub use report::{Finding, Report, Tampering, Verified};
 #[cfg(any(test, feature = "schema"))]
 pub use schema::entry_schema;
-pub use verify::verify;
+pub use verify::{Kept, KeptCheckpoints, Progress, Verification, read_checkpoints, verify};

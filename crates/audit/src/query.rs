@@ -1,14 +1,34 @@
 //! Reading entries: by filter, from the end, and as they come. Nothing here verifies; [`crate::verify`] does.
+//!
+//! [`query`] is the reference: it parses every entry and shows each to the filter. [`search`] gives the same and parses
+//! only what the bytes do not rule out; an index may spare it bundles ([`Narrow`]).
 
+mod binding;
+mod bundle;
+mod concern;
+mod filter;
+mod follow;
+mod merge;
+mod needle;
+mod scan;
+
+use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bailiwick_tlog::TILE_WIDTH;
 
+pub use binding::{binding, full_bundles};
+pub use concern::{Claim, Concern, claims};
+pub use filter::{EVENT_KINDS, Filter, SESSION_PREFIX, is_session, tools};
+pub use follow::Follow;
+pub use merge::{Merged, merge};
+pub use scan::{Sight, Hits, Narrow, Search, search};
+
 use crate::error::AuditError;
-use crate::event::{Entry, Outcome};
+use crate::event::Entry;
 use crate::layout::{CHECKPOINT_FILE, read_text_if_there};
-use crate::store::bundle_entries;
+use crate::openings::Opening;
 
 /// An entry as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,18 +37,23 @@ pub struct Stored {
     pub index: u64,
     /// Its bytes: the JSON that the leaf hash covers.
     pub json: Vec<u8>,
+    /// What opens its sealed values, as far as that was not erased.
+    pub openings: Vec<Opening>,
 }
 
 impl Stored {
-    /// The entry itself.
+    /// The entry itself, with the sealed values that can be opened.
     ///
     /// # Errors
-    /// [`AuditError::Encode`] when the bytes are not an entry of a version that we know: the log was tampered with, or written by
-    /// a newer Bailiwick.
+    /// [`AuditError::Encode`] when the bytes are not an entry of a version that we know: the log was tampered with, or
+    /// written by a newer Bailiwick.
     pub fn entry(&self) -> Result<Entry, AuditError> {
         let entry: Result<Entry, _> = serde_json::from_slice(&self.json);
         match entry {
-            Ok(entry) if (1..=crate::ENTRY_VERSION).contains(&entry.v) => Ok(entry),
+            Ok(mut entry) if (1..=crate::ENTRY_VERSION).contains(&entry.v) => {
+                crate::seal::open(&mut entry, &self.openings);
+                Ok(entry)
+            }
             Ok(entry) => Err(AuditError::Encode(format!(
                 "entry {} has version {}",
                 self.index, entry.v
@@ -38,58 +63,12 @@ impl Stored {
     }
 }
 
-/// What to look for; what is `None` is not asked. All that is asked must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Exactly this plugin id.
-    pub plugin: Option<String>,
-    /// Exactly this user.
-    pub user: Option<String>,
-    /// Exactly this session.
-    pub session: Option<String>,
-    /// Events that record this outcome; refusals of any kind count as `deny`.
-    pub decision: Option<Outcome>,
-    /// Exactly this kind of event: `tool_call`.
-    pub kind: Option<String>,
-    /// At or after this time, RFC 3339 in UTC; a date alone will do.
-    pub since: Option<String>,
-    /// Before this time, RFC 3339 in UTC; a date alone will do.
-    pub until: Option<String>,
-    /// The JSON of the entry holds this text.
-    pub text: Option<String>,
-    /// At most this many.
-    pub limit: Option<usize>,
-}
-
-impl Filter {
-    /// Whether an entry is looked for. `limit` is not considered.
-    #[must_use]
-    pub fn matches(&self, entry: &Entry, json: &[u8]) -> bool {
-        let is =
-            |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
-        is(&self.plugin, &entry.subject.plugin)
-            && is(&self.user, &entry.subject.user)
-            && is(&self.session, &entry.subject.session)
-            && self
-                .decision
-                .is_none_or(|outcome| entry.event.outcome() == Some(outcome))
-            && self
-                .kind
-                .as_deref()
-                .is_none_or(|kind| entry.event.kind() == kind)
-            && self
-                .since
-                .as_deref()
-                .is_none_or(|since| entry.time.as_str() >= since)
-            && self
-                .until
-                .as_deref()
-                .is_none_or(|until| entry.time.as_str() < until)
-            && self
-                .text
-                .as_deref()
-                .is_none_or(|text| String::from_utf8_lossy(json).contains(text))
+/// The JSON of an entry as it is shown: as it is stored, where nothing of it is sealed.
+fn shown<'a>(stored: &'a Stored, entry: &Entry) -> Cow<'a, [u8]> {
+    if stored.openings.is_empty() {
+        return Cow::Borrowed(&stored.json);
     }
+    serde_json::to_vec(entry).map_or(Cow::Borrowed(stored.json.as_slice()), Cow::Owned)
 }
 
 /// Finds entries, oldest first. A stored entry that is none comes as an error, whatever the filter: it must not be
@@ -131,7 +110,7 @@ impl Iterator for Query {
                 continue;
             };
             match stored.entry() {
-                Ok(entry) if !self.filter.matches(&entry, &stored.json) => {}
+                Ok(entry) if !self.filter.matches(&entry, &shown(&stored, &entry)) => {}
                 Ok(_) => {
                     self.left -= 1;
                     return Some(Ok(stored));
@@ -155,68 +134,16 @@ pub fn tail(dir: &Path, count: usize) -> Result<Vec<Stored>, AuditError> {
     while found.len() < count && first > 0 {
         first -= 1;
         let mut earlier = Follow::from(dir, first * TILE_WIDTH).bundle()?;
+        if earlier.first().is_none_or(|stored| stored.index != first * TILE_WIDTH) {
+            // Archived and pruned: there is nothing before.
+            break;
+        }
         earlier.append(&mut found);
         found = earlier;
     }
     let surplus = found.len().saturating_sub(count);
     found.drain(..surplus);
     Ok(found)
-}
-
-/// Gives entries as they come, by being asked now and then.
-#[derive(Debug, Clone)]
-pub struct Follow {
-    dir: PathBuf,
-    next: u64,
-}
-
-impl Follow {
-    /// Follows the log in `dir` from this index on.
-    #[must_use]
-    pub fn from(dir: &Path, index: u64) -> Self {
-        Self {
-            dir: dir.to_owned(),
-            next: index,
-        }
-    }
-
-    /// Index of the next entry that [`Follow::poll`] will give.
-    #[must_use]
-    pub fn next_index(&self) -> u64 {
-        self.next
-    }
-
-    /// The entries that were written since the last time; empty when there are none.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub fn poll(&mut self) -> Result<Vec<Stored>, AuditError> {
-        let mut all = Vec::new();
-        loop {
-            let found = self.bundle()?;
-            if found.is_empty() {
-                return Ok(all);
-            }
-            all.extend(found);
-        }
-    }
-
-    /// What is there from the next index to the end of its bundle: at most 256 entries, so that a long log is read
-    /// without being held; empty when there is nothing new.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub fn bundle(&mut self) -> Result<Vec<Stored>, AuditError> {
-        let index = self.next / TILE_WIDTH;
-        let entries = bundle_entries(&self.dir, index, published_size(&self.dir)?)?;
-        let skip = usize::try_from(self.next % TILE_WIDTH).unwrap_or(usize::MAX);
-        let indexed = (self.next..).zip(entries.into_iter().skip(skip));
-        let found: Vec<_> = indexed
-            .map(|(index, json)| Stored { index, json })
-            .collect();
-        self.next += found.len() as u64;
-        Ok(found)
-    }
 }
 
 /// The size in the checkpoint, unverified; 0 when there is none that can be read.
