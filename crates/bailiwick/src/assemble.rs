@@ -1,5 +1,6 @@
 //! Wires everything by hand: the only place that knows every part.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use bailiwick_runtime::Settings;
 use bailiwick_wall::WallError;
 use bailiwick_wasm::Wasm;
 
+use crate::beyond::Beyond;
 use crate::config::{AuditMode, Config};
 use crate::home::{Home, MAX_LOGS};
 use crate::person::Person;
@@ -37,6 +39,8 @@ pub(crate) struct Parts<'a> {
     /// Whether components may be met: their engine takes a while to make.
     pub(crate) components: bool,
     pub(crate) progress: Progress,
+    /// What takes the log's checkpoints elsewhere, once there is a log; it ends with the parts.
+    pub(crate) beyond: OnceCell<Beyond>,
 }
 
 impl<'a> Parts<'a> {
@@ -50,6 +54,7 @@ impl<'a> Parts<'a> {
             policies: &[],
             components: true,
             progress,
+            beyond: OnceCell::new(),
         }
     }
 }
@@ -86,10 +91,14 @@ pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
     } = parts;
     home.make()?;
     let (judge, policy_digest) = judge(parts, Some(home.cache().join("wasm")))?;
+    let log = open_log(home)?;
+    if let Some(beyond) = Beyond::start(config, &log)? {
+        let _ = parts.beyond.set(beyond);
+    }
     Ok(Host {
         judge,
         keys: home.token_keys()?,
-        recorder: Recorder::new(open_log(home)?, config.audit.mode == AuditMode::Strict),
+        recorder: Recorder::new(log, config.audit.mode == AuditMode::Strict),
         variables: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
@@ -104,7 +113,10 @@ fn wasm(parts: &Parts<'_>, cache: Option<PathBuf>) -> Result<Arc<dyn Builder>, S
     if !parts.components {
         return Err("only programs are run here".to_owned());
     }
+    let private = parts.config.private_names();
+    let private = private.map_err(|error| format!("{error:#}"))?;
     let wasm = Wasm::new(cache).map_err(|error| error.to_string())?;
+    let wasm = wasm.with_private_names(private);
     Ok(Arc::new(WasmBuilder(Arc::new(wasm))))
 }
 
@@ -135,6 +147,7 @@ pub(crate) fn native_wall(
         secrets: Arc::new(crate::secret::store(config, home)?),
         watch: config.watch.into(),
         extra_roots: config.trusted_authorities()?,
+        private: config.private_names()?,
     })
 }
 

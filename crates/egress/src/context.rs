@@ -88,7 +88,7 @@ impl Context {
         let resolver = std::sync::Arc::new(crate::SystemResolver);
         Self {
             names: Names::new(&rules, std::net::Ipv4Addr::new(198, 18, 0, 0)),
-            outside: Outside::new(resolver, &[]).unwrap(),
+            outside: Outside::new(resolver, &[], bailiwick_wall::PrivateNames::default()).unwrap(),
             terminator: Terminator::new(&rules, None, Vec::new()).unwrap(),
             denials: Denials::new(),
             counts: Counts::default(),

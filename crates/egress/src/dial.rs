@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_capability::{DnsName, Host};
-use bailiwick_wall::{Addresses, Resolve, WallError, misleads};
+use bailiwick_wall::{Addresses, PrivateNames, Resolve, WallError};
 use rustix::net::sockopt;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -78,6 +78,7 @@ fn listed(table: &str, name: &DnsName) -> Vec<IpAddr> {
 /// How the host itself goes out.
 pub(crate) struct Outside {
     resolver: Arc<dyn Resolve>,
+    private: PrivateNames,
     lookups: Arc<Semaphore>,
     tls: Arc<ClientConfig>,
 }
@@ -87,7 +88,8 @@ pub(crate) struct Outside {
 pub(crate) enum DialError {
     /// A granted name leads where it may not: a denial.
     #[error(
-        "`{name}` leads to {address}, which is {why}; only a grant of that address itself opens it"
+        "`{name}` leads to {address}, which is {why}; only a grant of that address itself opens it, or `private_names` in \
+         the configuration"
     )]
     Misled {
         name: DnsName,
@@ -100,10 +102,12 @@ pub(crate) enum DialError {
 }
 
 impl Outside {
-    /// Trusts what browsers trust, what the machine trusts, and `extra_roots` (DER).
+    /// Trusts what browsers trust, what the machine trusts, and `extra_roots` (DER). `private` are names that may lead
+    /// to private addresses.
     pub(crate) fn new(
         resolver: Arc<dyn Resolve>,
         extra_roots: &[Vec<u8>],
+        private: PrivateNames,
     ) -> Result<Self, WallError> {
         let mut roots = RootCertStore {
             roots: webpki_roots::TLS_SERVER_ROOTS.into(),
@@ -129,6 +133,7 @@ impl Outside {
             .with_no_client_auth();
         Ok(Self {
             resolver,
+            private,
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             tls: Arc::new(tls),
         })
@@ -170,7 +175,7 @@ impl Outside {
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         for address in &found {
-            if let Some(why) = misleads(name, *address) {
+            if let Some(why) = self.private.misleads(name, *address) {
                 return Err(DialError::Misled {
                     name: name.clone(),
                     address: *address,
@@ -228,7 +233,35 @@ mod tests {
 
     fn outside(script: &[&[&'static str]]) -> Outside {
         let script = script.iter().map(|answer| answer.to_vec()).collect();
-        Outside::new(Arc::new(Scripted(Mutex::new(script))), &[]).unwrap()
+        Outside::new(Arc::new(Scripted(Mutex::new(script))), &[], private()).unwrap()
+    }
+
+    /// `db.internal` is loopback here.
+    fn private() -> PrivateNames {
+        let name = DnsName::parse("db.internal").unwrap();
+        PrivateNames::new([(name, vec!["127.0.0.0/8".parse().unwrap()])])
+    }
+
+    #[tokio::test]
+    async fn l07_a_private_name_is_dialled_and_cannot_be_bound_anew() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let good = outside(&[&["127.0.0.1"]]);
+        assert!(good.dial(&name("db.internal"), port).await.is_ok());
+        for bad in [
+            vec!["10.0.0.1"],
+            vec!["127.0.0.1", "169.254.169.254"],
+            vec!["93.184.216.34"],
+            vec!["::1"],
+            vec!["::ffff:127.0.0.1"],
+        ] {
+            let rebound = outside(&[&["127.0.0.1"], &bad]);
+            assert!(rebound.addresses(&name("db.internal")).await.is_ok());
+            let error = rebound.dial(&name("db.internal"), port).await.unwrap_err();
+            assert!(matches!(error, DialError::Misled { .. }), "{bad:?}: {error}");
+        }
+        let other = outside(&[&["127.0.0.1"]]);
+        assert!(other.dial(&name("other.internal"), port).await.is_err());
     }
 
     fn name(text: &str) -> Host {
@@ -288,7 +321,7 @@ mod tests {
     #[tokio::test]
     async fn servers_that_never_answer_hold_a_bounded_number_of_look_ups() {
         let silent = Silent::default();
-        let outside = Arc::new(Outside::new(Arc::new(silent.clone()), &[]).unwrap());
+        let outside = Arc::new(Outside::new(Arc::new(silent.clone()), &[], private()).unwrap());
         let asked = || silent.0.load(std::sync::atomic::Ordering::SeqCst);
         for _ in 0..3 {
             let dials: Vec<_> = (0..LOOKUPS)

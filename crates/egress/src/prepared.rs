@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailiwick_capability::{Grant, Host, HostPattern};
-use bailiwick_wall::{Denials, Resolve, Secret, WallError};
+use bailiwick_wall::{Denials, PrivateNames, Resolve, Secret, WallError};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -28,6 +28,8 @@ use crate::rules::Rules;
 pub struct Settings {
     /// Looks granted names up.
     pub resolver: Arc<dyn Resolve>,
+    /// Names that may lead to private addresses.
+    pub private: PrivateNames,
     /// Certificate authorities trusted besides those of the browsers and of the machine; DER.
     pub extra_roots: Vec<Vec<u8>>,
     /// First address of the /15 that stands for names inside: 198.18.0.0 (RFC 2544), where DNS is at .0.1.
@@ -40,6 +42,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             resolver: Arc::new(SystemResolver),
+            private: PrivateNames::default(),
             extra_roots: Vec::new(),
             synthetic: Ipv4Addr::new(198, 18, 0, 0),
             secret_uses: None,
@@ -82,7 +85,11 @@ impl Prepared {
             return Ok(None);
         }
         Ok(Some(Self {
-            outside: Outside::new(settings.resolver, &settings.extra_roots)?,
+            outside: Outside::new(
+                settings.resolver,
+                &settings.extra_roots,
+                settings.private.granted_in(grant),
+            )?,
             terminator: Terminator::new(&rules, settings.secret_uses, settings.extra_roots)?,
             synthetic: settings.synthetic,
             rules,

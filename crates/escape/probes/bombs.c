@@ -182,6 +182,45 @@ static void pipes(char **a) {
     kill(0, SIGTERM);
 }
 
+/* The same room by fewer and larger ones. */
+static void large_pipes(char **a) {
+    (void)a;
+    int ends[2];
+    most(RLIMIT_NOFILE);
+    for (int i = 0; i < 120; i++) {
+        TRY(pipe(ends));
+        TRY(fcntl(ends[0], F_SETPIPE_SZ, 1 << 20));
+    }
+    hold();
+}
+
+/* Pipes that no process has, on their way in sockets. */
+static void hidden_pipes(char **a) {
+    (void)a;
+    for (int process = 0; process < 8; process++)
+        if (!fork()) {
+            most(RLIMIT_NOFILE);
+            for (int i = 0; i < 250; i++) {
+                int ends[2], pair[2];
+                if (pipe(ends) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0) break;
+                char control[CMSG_SPACE(sizeof(int))], byte = 'x';
+                struct iovec part = {&byte, 1};
+                struct msghdr message = {
+                    .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+                struct cmsghdr *first = CMSG_FIRSTHDR(&message);
+                first->cmsg_level = SOL_SOCKET, first->cmsg_type = SCM_RIGHTS, first->cmsg_len = CMSG_LEN(sizeof(int));
+                memcpy(CMSG_DATA(first), &ends[0], sizeof(int));
+                if (sendmsg(pair[0], &message, MSG_DONTWAIT) < 0) linger();
+                close(ends[0]), close(ends[1]), close(pair[0]);
+            }
+            linger();
+        }
+    usleep(300000);
+    hold();
+    signal(SIGTERM, SIG_IGN);
+    kill(0, SIGTERM);
+}
+
 /* Descriptors on the way: sent, and never received. */
 static void passing(char **a) {
     (void)a;
@@ -279,6 +318,8 @@ const struct attack bombs[] = {{"forks", forks},
                                {"many-descriptors", descriptors_},
                                {"watches", watches},
                                {"pipes", pipes},
+                               {"large-pipes", large_pipes},
+                               {"hidden-pipes", hidden_pipes},
                                {"passing", passing},
                                {"pending-signals", signals},
                                {"timers", timers},

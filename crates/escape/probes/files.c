@@ -1,5 +1,7 @@
 /* Reading, changing and making files that were not granted, or not that way. */
 #include "probe.h"
+#include <pthread.h>
+#include <sys/file.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <sys/file.h>
@@ -138,6 +140,68 @@ static void lock(char **a) {
     hold();
 }
 
+static void lock_shared(char **a) {
+    int fd = TRY(open(a[0], O_RDONLY));
+    TRY(flock(fd, LOCK_SH | LOCK_NB));
+    hold();
+}
+
+static void lock_record(char **a) {
+    int fd = TRY(open(a[0], O_RDONLY));
+    struct flock all = {.l_type = F_RDLCK};
+    TRY(fcntl(fd, atoi(a[1]) ? F_OFD_SETLK : F_SETLK, &all));
+    hold();
+}
+
+static int swapped, readable, writable;
+static volatile int flips = 1;
+
+static void *flip(void *nothing) {
+    while (flips) {
+        dup2(readable, swapped);
+        for (volatile int i = 0; flips && i < 300; i++);
+        if (flips) dup2(writable, swapped);
+    }
+    return nothing;
+}
+
+/* What is judged is a file that may be written, what is locked another. */
+static void lock_swapped(char **a) {
+    pthread_t thread;
+    struct stat wanted, got;
+    char line[256];
+    readable = TRY(open(a[0], O_RDONLY)), writable = TRY(open(a[1], O_RDWR | O_CREAT, 0644));
+    swapped = TRY(dup(writable));
+    fstat(readable, &wanted);
+    pthread_create(&thread, NULL, flip, NULL);
+    for (int i = 0; i < 20000; i++) {
+        struct flock all = {.l_type = F_RDLCK};
+        if (fcntl(swapped, F_SETLK, &all) < 0) continue;
+        flips = 0;
+        pthread_join(thread, NULL);
+        fstat(swapped, &got);
+        sprintf(line, "/proc/self/fdinfo/%d", swapped);
+        FILE *told = fopen(line, "r");
+        int locked = 0;
+        while (told && fgets(line, sizeof line, told)) locked |= strstr(line, "POSIX") != NULL;
+        if (told) fclose(told);
+        if (locked && got.st_ino == wanted.st_ino) {
+            /* Longer than it takes to be found out. */
+            usleep(300000);
+            hold();
+            return;
+        }
+        flips = 1;
+        pthread_create(&thread, NULL, flip, NULL);
+    }
+    fail("no lock was had");
+}
+
+static void times_of_stdin(char **a) {
+    (void)a;
+    TRY(futimens(0, (struct timespec[2]){{1, 0}, {1, 0}}));
+}
+
 /* CVE-2022-0847: a pipe's stale flag let a splice be written over a page of a read-only file. */
 static void dirty_pipe(char **a) {
     char page[4096];
@@ -183,5 +247,9 @@ const struct attack files[] = {{"cat", do_cat},
                                {"punch", punch},
                                {"lease", lease},
                                {"lock", lock},
+                               {"lock-shared", lock_shared},
+                               {"lock-record", lock_record},
+                               {"lock-swapped", lock_swapped},
+                               {"times-of-stdin", times_of_stdin},
                                {"dirty-pipe", dirty_pipe},
                                {NULL, NULL}};

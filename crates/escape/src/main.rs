@@ -24,7 +24,7 @@ bailiwick-escape [--json] [--list] [WORD…]
 
 Attacks the wall, and says of each attack what it does without the wall, and inside as root and as an ordinary user.
 Run it as root to see both users; as an ordinary user it sees that one. WORDs choose attacks by class or name.
-Exit status 1 when an attack works inside that is not said to, or one could not be tried.
+Exit status 1 when an attack works inside, or one could not be tried.
 
   --json   for machines
   --list   the attacks, by class

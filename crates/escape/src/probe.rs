@@ -131,8 +131,6 @@ pub(crate) struct Probe {
     pub(crate) limits: &'static [&'static str],
     /// Why it is not run without the wall.
     pub(crate) not_bare: Option<&'static str>,
-    /// Why it works inside for the time being.
-    pub(crate) expected_open: Option<&'static str>,
     /// Nothing else runs meanwhile: it changes what all share.
     pub(crate) alone: bool,
     /// Whoever started it is killed while it waits.
@@ -163,7 +161,6 @@ pub(crate) const fn probe(
         grants: &[],
         limits: &[],
         not_bare: None,
-        expected_open: None,
         alone: false,
         kill_starter: false,
         with_victims_group: false,
@@ -202,11 +199,6 @@ impl Probe {
 
     pub(crate) const fn not_bare(mut self, why: &'static str) -> Self {
         self.not_bare = Some(why);
-        self
-    }
-
-    pub(crate) const fn expected_open(mut self, why: &'static str) -> Self {
-        self.expected_open = Some(why);
         self
     }
 

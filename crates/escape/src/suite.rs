@@ -57,7 +57,7 @@ impl Row {
                 .iter()
                 .all(|(_, verdict)| matches!(verdict, Verdict::Worked(_)));
         }
-        !self.is_broken() && (!self.works_inside() || self.probe.expected_open.is_some())
+        !self.is_broken() && !self.works_inside()
     }
 }
 

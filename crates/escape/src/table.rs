@@ -36,7 +36,6 @@ fn inside(row: &Row, user: User) -> String {
     match found.map(|(_, verdict)| verdict) {
         Some(Verdict::Worked(_)) if row.probe.granted => "works, as granted".to_owned(),
         Some(Verdict::Held(why)) if row.probe.granted => format!("GRANTED, BUT HELD: {why}"),
-        Some(Verdict::Worked(how)) if row.probe.expected_open.is_some() => format!("open ({how})"),
         Some(Verdict::Worked(how)) => format!("ESCAPED: {how}"),
         Some(Verdict::Held(_)) => "held".to_owned(),
         Some(Verdict::Broken(why)) => format!("BROKEN: {why}"),
@@ -70,32 +69,19 @@ pub(crate) fn text(report: &Report) -> String {
     for row in report.rows.iter().filter(|row| !row.holds()) {
         let _ = writeln!(out, "NOT HELD: {}: {}", row.probe.class, row.probe.name);
     }
-    for row in &report.rows {
-        match (row.probe.expected_open, row.works_inside()) {
-            (Some(why), true) => {
-                let _ = writeln!(out, "expected open: {}: {why}", row.probe.name);
-            }
-            (Some(_), false) => {
-                let _ = writeln!(out, "held by now, so its mark can go: {}", row.probe.name);
-            }
-            _ => {}
-        }
-    }
     out
 }
 
 fn summary(report: &Report) -> String {
     format!(
-        "{} attacks: {} work without the wall, {} the machine itself forbids, {} cannot be run bare; inside, {} work \
-         ({} of them known), {} broken.",
+        "{} attacks: {} work without the wall, {} the machine itself forbids, {} cannot be run bare; inside, {} work, \
+         {} broken.",
         report.rows.len(),
         counted(report, Row::works_bare),
         counted(report, |row| !row.works_bare()
             && row.probe.not_bare.is_none()),
         counted(report, |row| row.probe.not_bare.is_some()),
-        counted(report, Row::works_inside),
-        counted(report, |row| row.works_inside()
-            && row.probe.expected_open.is_some()),
+        counted(report, |row| row.works_inside() && !row.probe.granted),
         counted(report, Row::is_broken),
     )
 }
@@ -124,7 +110,6 @@ pub(crate) fn json(report: &Report) -> Value {
             "attack": row.probe.name,
             "bare": verdicts(&row.bare),
             "inside": verdicts(&row.inside),
-            "expected_open": row.probe.expected_open,
             "holds": row.holds(),
             "milliseconds": u64::try_from(row.took.as_millis()).unwrap_or(u64::MAX),
         })
@@ -132,7 +117,7 @@ pub(crate) fn json(report: &Report) -> Value {
     json!({
         "attacks": rows.collect::<Vec<_>>(),
         "work_bare": counted(report, Row::works_bare),
-        "work_inside": counted(report, Row::works_inside),
+        "work_inside": counted(report, |row| row.works_inside() && !row.probe.granted),
         "broken": counted(report, Row::is_broken),
         "holds": report.holds(),
         "summary": summary(report),

@@ -37,6 +37,8 @@ fn no_attack_works_inside() {
     let failed: Vec<&Value> = rows.iter().filter(|row| row["holds"] != true).collect();
     assert!(failed.is_empty(), "{failed:#?}");
     assert_eq!(report["holds"], true);
+    // Zero may succeed.
+    assert_eq!(report["work_inside"], 0, "{}", report["summary"]);
     let works = rows
         .iter()
         .filter(|row| verdicts(row, "bare").contains(&"worked"));
@@ -55,7 +57,7 @@ fn no_attack_works_inside() {
 /// What is granted is there, so that a gate that starts nothing does not pass for one that holds.
 #[test]
 fn a_canary_that_cries_is_heard() {
-    let report = report(&["--json", "a lock that stops others"]);
+    let report = report(&["--json", "write a granted file"]);
     let row = &report["attacks"][0];
     assert!(!verdicts(row, "bare").is_empty());
     for verdict in verdicts(row, "bare")
@@ -64,7 +66,6 @@ fn a_canary_that_cries_is_heard() {
     {
         assert_eq!(verdict, "worked", "{row}");
     }
-    assert!(row["expected_open"].is_string(), "{row}");
 }
 
 #[test]

@@ -157,6 +157,8 @@ static void check_needs(void) {
     waitpid(child, NULL, 0);
     if ((fd = open(data_path, O_WRONLY | O_NONBLOCK)) < 0) printf(errno == EWOULDBLOCK ? "leased\n" : "data: closed\n");
     else if (flock(fd, LOCK_EX | LOCK_NB) < 0) printf("locked\n");
+    struct flock all = {.l_type = F_WRLCK};
+    if (fd >= 0 && fcntl(fd, F_SETLK, &all) < 0) printf("record locked\n");
     close(fd);
 }
 

@@ -5,12 +5,15 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, stat};
+use rustix::fs::{CWD, FileType, OFlags, fcntl_getfl, fstat, readlinkat, stat};
 use rustix::net::{SocketType, getpeername, sockopt::socket_type};
 
+use rustix::process::geteuid;
+
 use crate::base;
+use crate::child::Reopened;
 
 /// Refuses what is more than a stream.
 ///
@@ -61,6 +64,53 @@ pub(crate) fn device(fd: impl AsFd) -> io::Result<Option<CString>> {
     Ok(None)
 }
 
+/// Whether the program may have this stream as it is: a pipe or a socket, which nobody finds by a name, a device that
+/// stands inside as well, or a terminal that can be opened anew. What else there is has to be carried: of a file that is
+/// handed over, its mode, owner and times could be changed by whoever has it, and it could be locked.
+///
+/// # Errors
+/// When the stream cannot be looked at.
+pub fn can_be_handed_over(stream: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(match FileType::from_raw_mode(fstat(stream)?.st_mode) {
+        FileType::Fifo => place_of(stream)?.to_bytes().starts_with(b"pipe:"),
+        FileType::RegularFile => false,
+        FileType::CharacterDevice => device(stream)?.is_some() || reopened(stream).is_ok_and(|found| found.is_some()),
+        // Nothing that is handed over is a folder or a disk: these are refused.
+        _ => true,
+    })
+}
+
+/// How a terminal of the host is opened anew; none where it is no terminal.
+///
+/// # Errors
+/// When it has no place that leads to it, or is another's.
+pub(crate) fn reopened(stream: impl AsFd) -> io::Result<Option<Reopened>> {
+    if !rustix::termios::isatty(&stream) {
+        return Ok(None);
+    }
+    let own = fstat(&stream)?;
+    let path = place_of(stream.as_fd())?;
+    let found = stat(path.as_c_str())?;
+    let identity = (own.st_dev, own.st_ino);
+    if (found.st_dev, found.st_ino) != identity || own.st_uid != geteuid().as_raw() {
+        return Err(io::Error::other(
+            "a standard stream is a terminal that is another's, or has no name here, and cannot be opened anew; \
+             redirect it from or to a file, a pipe or /dev/null",
+        ));
+    }
+    let flags = (fcntl_getfl(&stream)? & OFlags::RWMODE).bits();
+    Ok(Some(Reopened {
+        path,
+        identity,
+        flags: flags.cast_signed(),
+    }))
+}
+
+fn place_of(stream: BorrowedFd<'_>) -> io::Result<CString> {
+    let link = format!("/proc/self/fd/{}", stream.as_raw_fd());
+    Ok(readlinkat(CWD, link, Vec::new())?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +159,24 @@ mod tests {
         assert!(check(one.as_fd(), true).is_err());
         let null = File::open("/dev/null").unwrap();
         check(null.as_fd(), true).unwrap();
+    }
+
+    #[test]
+    fn what_has_a_name_is_carried_and_not_handed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = File::create(dir.path().join("f")).unwrap();
+        assert!(!can_be_handed_over(file.as_fd()).unwrap());
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mkfifoat(CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+        let fifo = File::options().read(true).write(true).open(fifo).unwrap();
+        assert!(!can_be_handed_over(fifo.as_fd()).unwrap());
+        let (read, _write) = rustix::pipe::pipe().unwrap();
+        assert!(can_be_handed_over(read.as_fd()).unwrap());
+        let (one, _two) = UnixStream::pair().unwrap();
+        assert!(can_be_handed_over(one.as_fd()).unwrap());
+        let null = File::open("/dev/null").unwrap();
+        assert!(can_be_handed_over(null.as_fd()).unwrap());
+        assert_eq!(reopened(&null).unwrap(), None);
     }
 
     #[test]

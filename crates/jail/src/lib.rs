@@ -40,6 +40,7 @@ mod sys;
 mod terminal;
 
 pub use base::{HOME, TMP};
+pub use inherit::can_be_handed_over;
 pub use extras::{DNS, Extras, Listeners, Network, Watch};
 pub use jailed::Jailed;
 pub use machine::{Fact, Machine, Setting};

@@ -110,7 +110,7 @@ impl Native {
             });
         }
         let mut layout = self.layout(program, grant, &extras.files)?;
-        if stdio.has_own_terminals(extras.terminals) {
+        if stdio.has_own_terminals(extras.terminals, extras.streams.as_deref()) {
             layout.add_terminals().map_err(planning_failed)?;
         }
         let profile = self.profile(extras, &layout)?;
@@ -182,6 +182,7 @@ impl Native {
             entrance: group.map(Group::entrance).unwrap_or_default(),
             stdio: numbers.stdio,
             devices: pipes.devices().map_err(|error| pipes_failed(&error))?,
+            reopened: pipes.reopened().map_err(|error| pipes_failed(&error))?,
             report: numbers.report,
             life: numbers.life,
             control: numbers.control,

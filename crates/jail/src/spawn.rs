@@ -13,7 +13,7 @@ use bailiwick_wall::WallError;
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::child::{self, Failure, Plan, Step};
+use crate::child::{self, Failure, Plan, Reopened, Step};
 use crate::extras::Listeners;
 use crate::inherit;
 use crate::jailed::Jailed;
@@ -33,8 +33,6 @@ pub enum Stdio {
     Piped,
     /// The host's own.
     Inherit,
-    /// The host's own input, and pipes for what it prints.
-    Captured,
     /// A terminal of its own, whose other side is in [`Jailed`].
     Terminal(Terminal),
 }
@@ -42,18 +40,19 @@ pub enum Stdio {
 impl Stdio {
     /// Whether the program may have terminals of its own: never beside one of the host's, which it could
     /// then take.
-    pub(crate) fn has_own_terminals(self, wanted: bool) -> bool {
-        let inherits = |streams: &[bool]| streams.contains(&true);
-        let (stdin, stdout, stderr) = (
-            io::stdin().is_terminal(),
-            io::stdout().is_terminal(),
-            io::stderr().is_terminal(),
-        );
+    pub(crate) fn has_own_terminals(self, wanted: bool, streams: Option<&[OwnedFd; 3]>) -> bool {
+        let inherits = || match streams {
+            Some(streams) => streams.iter().any(|stream| stream.is_terminal()),
+            None => {
+                io::stdin().is_terminal()
+                    || io::stdout().is_terminal()
+                    || io::stderr().is_terminal()
+            }
+        };
         match self {
             Self::Terminal(_) => true,
             Self::Piped => wanted,
-            Self::Captured => wanted && !stdin,
-            Self::Inherit => wanted && !inherits(&[stdin, stdout, stderr]),
+            Self::Inherit => wanted && !inherits(),
         }
     }
 }
@@ -111,32 +110,25 @@ impl Pipes {
         };
         let nothing = || raise(std::fs::File::open("/dev/null")?.into()).map_err(io::Error::from);
         let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+        let [stdin, stdout, stderr] = match streams {
+            Some(streams) => streams.each_ref().map(AsFd::as_fd),
+            None => [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
+        };
         let (child, host) = match stdio {
             Stdio::Piped => {
                 let (stdin, stdout, stderr) = (pipe()?, pipe()?, pipe()?);
                 let host = [Some(stdin.1), Some(stdout.0), Some(stderr.0)];
                 ([stdin.0, stdout.1, stderr.1], host)
             }
-            Stdio::Captured => {
-                let (stdout, stderr) = (pipe()?, pipe()?);
-                let host = [None, Some(stdout.0), Some(stderr.0)];
-                ([own(stdin.as_fd())?, stdout.1, stderr.1], host)
-            }
-            Stdio::Inherit => {
-                let [stdin, stdout, stderr] = match streams {
-                    Some(streams) => streams.each_ref().map(AsFd::as_fd),
-                    None => [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
-                };
-                (
-                    [own(stdin)?, own(stdout)?, own(stderr)?],
-                    Default::default(),
-                )
-            }
+            Stdio::Inherit => (
+                [own(stdin)?, own(stdout)?, own(stderr)?],
+                Default::default(),
+            ),
             // The terminal takes their place as soon as it is there.
             Stdio::Terminal(terminal) => {
                 let errors = match terminal.takes_errors() {
                     true => nothing()?,
-                    false => own(stderr.as_fd())?,
+                    false => own(stderr)?,
                 };
                 ([nothing()?, nothing()?, errors], Default::default())
             }
@@ -164,6 +156,16 @@ impl Pipes {
             inherit::device(stdin)?,
             inherit::device(stdout)?,
             inherit::device(stderr)?,
+        ])
+    }
+
+    /// Which of the child's streams are terminals of the host, and how each is opened anew.
+    pub(crate) fn reopened(&self) -> io::Result<[Option<Reopened>; 3]> {
+        let [stdin, stdout, stderr] = &self.child;
+        Ok([
+            inherit::reopened(stdin)?,
+            inherit::reopened(stdout)?,
+            inherit::reopened(stderr)?,
         ])
     }
 

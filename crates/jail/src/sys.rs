@@ -53,6 +53,7 @@ macro_rules! number_call {
 }
 
 mod into;
+mod locks;
 mod mounts;
 mod network;
 pub(crate) mod notify;
@@ -60,6 +61,7 @@ mod terminal;
 mod usage;
 
 pub(crate) use into::*;
+pub(crate) use locks::*;
 pub(crate) use mounts::*;
 pub(crate) use network::*;
 pub(crate) use terminal::*;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bailiwick_capability::{
     Capability, DnsName, Grant, Host, HostPattern, Kind, Method, NetScope, Scheme, Scope, UrlPath,
 };
-use bailiwick_wall::{Addresses, Resolve};
+use bailiwick_wall::{Addresses, PrivateNames, Resolve};
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Limited};
 use tokio_rustls::rustls;
@@ -47,6 +47,7 @@ impl Resolve for SystemResolver {
 #[derive(Clone)]
 pub(crate) struct Outside {
     pub(crate) resolver: Arc<dyn Resolve>,
+    pub(crate) private: PrivateNames,
     pub(crate) tls: Arc<rustls::ClientConfig>,
 }
 
@@ -58,6 +59,7 @@ impl Outside {
         };
         Ok(Self {
             resolver: Arc::new(SystemResolver),
+            private: PrivateNames::default(),
             tls: Self::trusting(roots)?,
         })
     }

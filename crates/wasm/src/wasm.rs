@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bailiwick_capability::{Grant, Kind};
-use bailiwick_wall::{Limits, Report, Resolve, Wall, WallError};
+use bailiwick_wall::{Limits, PrivateNames, Report, Resolve, Wall, WallError};
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use wasmtime::component::Component;
@@ -63,6 +63,13 @@ impl Wasm {
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
         self.outside.resolver = resolver;
+        self
+    }
+
+    /// Lets these names lead to private addresses, where a grant names them literally.
+    #[must_use]
+    pub fn with_private_names(mut self, private: PrivateNames) -> Self {
+        self.outside.private = private;
         self
     }
 
@@ -126,12 +133,14 @@ impl Wasm {
             .into_iter()
             .filter(|(name, _)| may_know(&grant, name))
             .collect();
+        let mut outside = self.outside.clone();
+        outside.private = outside.private.granted_in(&grant);
         let world = World {
             grant,
             files,
             env,
             limits: limits.clone(),
-            outside: self.outside.clone(),
+            outside,
         };
         Ok(Plugin::new(pre, tools, world, self.ticker.clone()))
     }

@@ -6,6 +6,7 @@ mod report;
 mod run;
 mod seen;
 mod signals;
+mod streams;
 mod terminal;
 
 pub(crate) use bounds::Bound;
@@ -89,6 +90,9 @@ fn recorded(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let exports = crate::export::prepare(&config, &home)?;
+    runtime.block_on(crate::export::record(&host.recorder, &exports))?;
+    let exports = exports.start();
     let outcome = runtime.block_on(async {
         let agent = Agent {
             name: "exec".to_owned(),
@@ -120,6 +124,7 @@ fn recorded(
         host.recorder.durable(&Subject::default(), stop).await?;
         outcome
     });
+    exports.finish();
     // Threads that carry a person's keys wait for one more: they end with the process.
     runtime.shutdown_background();
     outcome

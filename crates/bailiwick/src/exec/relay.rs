@@ -62,8 +62,16 @@ pub(super) fn copy(
                     let printed = to
                         .write_all(chunk.get(..count).unwrap_or_default())
                         .and_then(|()| to.flush());
-                    if count == 0 || printed.is_err() {
-                        break;
+                    match printed {
+                        Ok(()) if count > 0 => {}
+                        // Nobody reads on, as a program would be told by a signal.
+                        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                            eprintln!(
+                                "bailiwick: what the program prints cannot be written: {error}"
+                            );
+                            break;
+                        }
+                        _ => break,
                     }
                 }
             }

@@ -1,14 +1,16 @@
 //! One program from its start to its end.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_audit::{AuditError, Event};
 use bailiwick_gate::Host;
 use bailiwick_gate::admit::Admitted;
-use bailiwick_jail::{Jailed, Native, Stdio, Terminal};
+use bailiwick_jail::{Extras, Jailed, Native, Stdio, Terminal};
 use bailiwick_wall::{Denials, WallError};
 use rustix::process::Signal;
 use tokio::io::Interest;
@@ -22,6 +24,7 @@ use super::bounds::Bounds;
 use super::relay::{Budget, copy};
 use super::seen::Seen;
 use super::signals::caught;
+use super::streams::Handed;
 use super::terminal::{self, Outside};
 
 /// How often refused operations are asked for.
@@ -82,11 +85,12 @@ impl Run<'_> {
             false => None,
         };
         let mut signals = caught()?;
-        let mut jailed = self.spawn(&world, outside.is_some())?;
+        let handed = Handed::new(self.bounds.output.is_some(), outside.is_some())?;
+        let mut jailed = self.spawn(&world, outside.is_some(), handed.inside)?;
         // Its network is served for as long as this is kept.
         let egress = world.serve(&mut jailed)?;
         let (budget, mut spent) = Budget::new(self.bounds.output);
-        let streams = carry(&mut jailed, outside.as_ref(), budget)?;
+        let streams = carry(&jailed, outside.as_ref(), handed.printed, &budget)?;
         let mut course = Course {
             run: &self,
             jailed,
@@ -100,6 +104,7 @@ impl Run<'_> {
         if let Some(outside) = &course.outside {
             outside.end();
         }
+        handed.left.give_back();
         let status = outcome?;
         if let Some(egress) = &egress {
             egress.drain(LAST_WORDS).await;
@@ -113,17 +118,26 @@ impl Run<'_> {
         })
     }
 
-    fn spawn(&self, world: &World, has_terminal: bool) -> Result<Jailed, Failed> {
-        let stdio = match (has_terminal, self.bounds.output) {
-            (true, _) => Stdio::Terminal(Terminal::like(io::stdin().as_fd())?),
-            (false, Some(_)) => Stdio::Captured,
-            (false, None) => Stdio::Inherit,
+    fn spawn(
+        &self,
+        world: &World,
+        has_terminal: bool,
+        streams: [OwnedFd; 3],
+    ) -> Result<Jailed, Failed> {
+        let stdio = match has_terminal {
+            true => Stdio::Terminal(Terminal::like(io::stdin().as_fd())?),
+            false => Stdio::Inherit,
+        };
+        // Once it runs, the ends of the pipes are the program's alone.
+        let extras = Extras {
+            streams: Some(Arc::new(streams)),
+            ..world.extras.clone()
         };
         let bounds = &self.bounds.wall;
-        let (program, grant, extras) = (&world.program, &world.grant, &world.extras);
+        let (program, grant) = (&world.program, &world.grant);
         let jailed = self
             .native
-            .spawn_with(program, grant, bounds, stdio, extras);
+            .spawn_with(program, grant, bounds, stdio, &extras);
         jailed.map_err(Failed::Wall)
     }
 }
@@ -136,7 +150,12 @@ struct Streams {
     gone: Option<mpsc::Receiver<()>>,
 }
 
-fn carry(jailed: &mut Jailed, outside: Option<&Outside>, budget: Budget) -> io::Result<Streams> {
+fn carry(
+    jailed: &Jailed,
+    outside: Option<&Outside>,
+    printed: Vec<(OwnedFd, File)>,
+    budget: &Budget,
+) -> io::Result<Streams> {
     let mut streams = Streams {
         printed: Vec::new(),
         gone: None,
@@ -148,13 +167,8 @@ fn carry(jailed: &mut Jailed, outside: Option<&Outside>, budget: Budget) -> io::
             .printed
             .push(copy(inside, io::stdout(), budget.clone())?);
     }
-    if let Some(stdout) = jailed.stdout.take() {
-        streams
-            .printed
-            .push(copy(stdout, io::stdout(), budget.clone())?);
-    }
-    if let Some(stderr) = jailed.stderr.take() {
-        streams.printed.push(copy(stderr, io::stderr(), budget)?);
+    for (from, to) in printed {
+        streams.printed.push(copy(from, to, budget.clone())?);
     }
     Ok(streams)
 }

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use bailiwick_audit::Event;
 use bailiwick_gate::admit::lines;
 use bailiwick_gate::record::Record;
-use bailiwick_jail::{Extras, Jailed, Native, Network, Stdio, Watch};
+use bailiwick_jail::{Extras, Jailed, Native, Stdio, Watch};
 use bailiwick_runtime::{MAX_OUTPUT, Outcome, Runner, Step};
 use bailiwick_wall::{Denials, Limits, WallError};
 use tokio::runtime::Handle;
 
-use super::world::listeners;
+use super::world::{listeners, reach};
 
 const HOSTS: &str = "/etc/hosts";
 /// How often a step's end is looked for.
@@ -47,6 +47,10 @@ impl Runner for Confined {
         })?;
         let denials = Denials::new();
         let outcome = self.held(step, &denials);
+        self.record(Event::PreparationEnd {
+            step: step.what.clone(),
+            status: ended(&outcome),
+        })?;
         for denied in denials.take() {
             self.record(Event::OperationDenied {
                 operation: denied.operation,
@@ -81,15 +85,8 @@ impl Confined {
             ..Extras::default()
         };
         if let Some(egress) = &egress {
-            extras.network = Some(Network {
-                ports: egress.ports(),
-                addresses: egress.addresses(),
-            });
-            extras.files = with_hosts(egress.files(), &step.hosts);
-            let ours = egress.env().into_iter();
-            program
-                .env
-                .extend(ours.map(|(name, value)| (name.into(), value.into())));
+            reach(egress, &mut program, &mut extras);
+            extras.files = with_hosts(extras.files, &step.hosts);
         }
         let limits = Limits {
             disk_bytes: Some(DISK),
@@ -111,6 +108,18 @@ impl Confined {
             (None, _) => None,
         };
         finish(jailed, step.timeout).map_err(|error| error.to_string())
+    }
+}
+
+/// How a step ended, in words of ours: what it printed is not kept.
+fn ended(outcome: &Result<Outcome, String>) -> String {
+    match outcome {
+        Ok(Outcome {
+            status: Some(status),
+            ..
+        }) => status.to_string(),
+        Ok(_) => "stopped at a limit".to_owned(),
+        Err(why) => format!("it did not run: {why}"),
     }
 }
 

@@ -110,9 +110,6 @@ impl Programs for Bound {
 impl Bound {
     /// In the log before it runs.
     fn record(&self, operation: &Capability, atom: &Granted) -> Result<(), String> {
-        let Some(record) = &self.around.record else {
-            return Ok(());
-        };
         let event = Event::Decision {
             outcome: Outcome::Grant,
             moment: Moment::Operation,
@@ -125,7 +122,7 @@ impl Bound {
             }],
             context: BTreeMap::new(),
         };
-        let recorded = self.handle.block_on(record.durable(event));
+        let recorded = self.handle.block_on(self.around.record.durable(event));
         recorded.map_err(|error| error.to_string())
     }
 }

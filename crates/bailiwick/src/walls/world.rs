@@ -10,7 +10,9 @@ use bailiwick_gate::world::Launch;
 use bailiwick_jail::{Extras, Jailed, Native, Network, Programs, Watch};
 use bailiwick_runtime::Settings;
 use bailiwick_secret::{Store, placeholder};
-use bailiwick_wall::{Denials, HeldAtom, Hold, Program, Report, Secret, Wall, WallError};
+use bailiwick_wall::{
+    Denials, HeldAtom, Hold, PrivateNames, Program, Report, Secret, Wall, WallError,
+};
 use tokio::runtime::Handle;
 
 use super::native::{extend_by, extend_closure};
@@ -24,6 +26,8 @@ pub(crate) struct NativeWall {
     pub(crate) watch: Watch,
     /// Authorities trusted besides the machine's and the browsers', in DER.
     pub(crate) extra_roots: Vec<Vec<u8>>,
+    /// Names that may lead to private addresses.
+    pub(crate) private: PrivateNames,
 }
 
 impl Wall for NativeWall {
@@ -49,11 +53,25 @@ impl Wall for NativeWall {
     }
 }
 
+/// Puts a prepared network into the world of `program`.
+pub(super) fn reach(egress: &Prepared, program: &mut Program, extras: &mut Extras) {
+    extras.network = Some(Network {
+        ports: egress.ports(),
+        addresses: egress.addresses(),
+    });
+    extras.files = egress.files();
+    // A placeholder goes before a variable that was granted, and what is trusted inside lies elsewhere.
+    for (name, value) in egress.env() {
+        program.env.retain(|(other, _)| *other != *name);
+        program.env.push((name.into(), value.into()));
+    }
+}
+
 /// To whom a world's refusals and acts are told.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(super) denials: Denials,
-    pub(super) record: Option<Record>,
+    pub(super) record: Record,
 }
 
 impl NativeWall {
@@ -181,16 +199,7 @@ impl NativeWall {
             ..Extras::default()
         };
         if let Some(egress) = &egress {
-            extras.network = Some(Network {
-                ports: egress.ports(),
-                addresses: egress.addresses(),
-            });
-            extras.files = egress.files();
-            // A placeholder goes before a variable that was granted, and what is trusted inside lies elsewhere.
-            for (name, value) in egress.env() {
-                program.env.retain(|(other, _)| *other != *name);
-                program.env.push((name.into(), value.into()));
-            }
+            reach(egress, &mut program, &mut extras);
         }
         Ok(World {
             program,
@@ -200,14 +209,15 @@ impl NativeWall {
         })
     }
 
-    fn egress(&self, grant: &Grant, record: Option<Record>) -> Result<Option<Prepared>, WallError> {
+    fn egress(&self, grant: &Grant, record: Record) -> Result<Option<Prepared>, WallError> {
         let secrets = grant
             .of_kind(Kind::UseSecret)
             .map(|atom| self.secret(&atom.to_string(), exact(atom)));
         let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
         let settings = bailiwick_egress::Settings {
             extra_roots: self.extra_roots.clone(),
-            secret_uses: record.map(|record| Arc::new(Uses(record)) as Arc<dyn SecretUses>),
+            private: self.private.clone(),
+            secret_uses: Some(Arc::new(Uses(record))),
             ..bailiwick_egress::Settings::default()
         };
         Prepared::new(grant, secrets, settings)

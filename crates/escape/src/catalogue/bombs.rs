@@ -101,11 +101,13 @@ pub(super) const BOMBS: &[Probe] = &[
     .not_bare("bare nobody refuses"),
 ];
 
+const ROOM: Canary = Canary::Told("starved of room in pipes");
+
 pub(super) const STARVING: &[Probe] = &[
     probe("inotify", &["watches"], Canary::Told("starved of inotify")).alone(),
-    probe("room in pipes", &["pipes"], Canary::Told("starved of room in pipes"))
-        .alone()
-        .expected_open("pages in pipes are counted by user: other new pipes of that user get smaller, none is refused"),
+    probe("room in pipes", &["pipes"], ROOM).alone(),
+    probe("room in pipes, by large ones", &["large-pipes"], ROOM).alone(),
+    probe("room in pipes, on their way in sockets", &["hidden-pipes"], ROOM).alone(),
     probe("descriptors on the way", &["passing"], Canary::Told("starved of descriptors on the way")).alone(),
     probe("pending signals", &["pending-signals", "200000"], Canary::Told("starved of timers")).alone(),
     probe("timers", &["timers", "200000"], Canary::Told("starved of timers")).alone(),

@@ -198,8 +198,27 @@ pub(super) const FILES: &[Probe] = &[
         "a lock that stops others",
         &["lock", "@/read/data"],
         Canary::Told("locked"),
-    )
-    .expected_open("who may read a file may lock it; locks are advice"),
+    ),
+    probe(
+        "a shared lock that stops writers",
+        &["lock-shared", "@/read/data"],
+        Canary::Told("locked"),
+    ),
+    probe(
+        "a record lock that stops writers",
+        &["lock-record", "@/read/data", "0"],
+        Canary::Told("record locked"),
+    ),
+    probe(
+        "a record lock of an open file",
+        &["lock-record", "@/read/data", "1"],
+        Canary::Told("record locked"),
+    ),
+    probe(
+        "race: a lock through a swapped descriptor",
+        &["lock-swapped", "@/read/data", "@/write/own"],
+        Canary::Told("record locked"),
+    ),
     probe(
         "dirty pipe (CVE-2022-0847)",
         &["dirty-pipe", "@/read/data"],
@@ -311,8 +330,19 @@ pub(super) const LINKS: &[Probe] = &[
         &["mode-of-stdin", "666"],
         changed("@/other/input"),
     )
-    .streams(Streams::ReadOnlyFile)
-    .expected_open("standard streams come with their owner's rights"),
+    .streams(Streams::ReadOnlyFile),
+    probe(
+        "the mode of standard input, by its place in /proc",
+        &["mode", "/proc/self/fd/0", "666"],
+        changed("@/other/input"),
+    )
+    .streams(Streams::ReadOnlyFile),
+    probe(
+        "the times of standard input",
+        &["times-of-stdin"],
+        changed("@/other/input"),
+    )
+    .streams(Streams::ReadOnlyFile),
 ];
 
 /// No attacks: a wall that lets nothing through would hold all of those.

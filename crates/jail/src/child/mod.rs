@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) stdio: [RawFd; 3],
     /// Streams to be opened anew, from a device inside.
     pub(crate) devices: [Option<CString>; 3],
+    /// Streams to be opened anew, read-only in all but what is printed there.
+    pub(crate) reopened: [Option<Reopened>; 3],
     pub(crate) report: RawFd,
     pub(crate) life: RawFd,
     /// Takes the notifications' descriptor, then a byte once what follows is the program's own doing.
@@ -39,6 +41,15 @@ pub(crate) struct Plan {
     pub(crate) cwd: CString,
     pub(crate) argv: Strings,
     pub(crate) envp: Strings,
+}
+
+/// A terminal of the host, by its place there.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Reopened {
+    pub(crate) path: CString,
+    pub(crate) identity: (u64, u64),
+    /// How it was opened: for reading, writing or both.
+    pub(crate) flags: i32,
 }
 
 /// A terminal inside, whose other side is the host's.
@@ -249,6 +260,11 @@ pub(crate) fn run(plan: &Plan) -> Result<Infallible, Failure> {
         write_file(c"/proc/sys/kernel/pid_max", bound).at(Step::PidMax)?;
     }
     spare_the_user();
+    for (again, stream) in plan.reopened.iter().zip(0..) {
+        if let Some(again) = again {
+            root::reopen(again, stream).at(Step::Stdio)?;
+        }
+    }
     sys::umask(0);
     root::build(plan)?;
     sys::umask(0o022);

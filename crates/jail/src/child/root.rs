@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use super::{At, Failure, Make, NODEV, NOEXEC, NOSUID, Place, Plan, RDONLY, Step, What};
+use super::{At, Failure, Make, NODEV, NOEXEC, NOSUID, Place, Plan, RDONLY, Reopened, Step, What};
 use crate::sys::{self, Errno};
 
 /// The machine has a bound for all of them together.
@@ -24,6 +24,30 @@ pub(super) fn build(plan: &Plan) -> Result<(), Failure> {
     sys::detach_here().at(Step::Pivot)?;
     sys::chdir(c"/").at(Step::Pivot)
 }
+
+/// Opens a stream anew, on a mount of its own that is read-only: what is printed goes out as before, and its mode,
+/// owner and times stay what they are. The old root still stands.
+pub(super) fn reopen(again: &Reopened, stream: i32) -> Result<(), Errno> {
+    let location = sys::open_location(libc::AT_FDCWD, &again.path, 0)?;
+    if sys::identity(location)? != again.identity {
+        return Err(libc::ESTALE);
+    }
+    let mount = sys::clone_tree(location)?;
+    sys::mount_setattr(mount, c"", false, RDONLY | NOSUID | NOEXEC, 0)?;
+    // A location is opened by its number among our descriptors.
+    sys::dup3(mount, SPARE, libc::O_CLOEXEC)?;
+    let flags = again.flags | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let file = sys::openat(libc::AT_FDCWD, SPARE_PATH, flags, 0)?;
+    sys::dup3(file, stream, 0)?;
+    for used in [location, mount, SPARE, file] {
+        sys::close(used);
+    }
+    Ok(())
+}
+
+/// Above what is handed over.
+const SPARE: i32 = 40;
+const SPARE_PATH: &CStr = c"/proc/self/fd/40";
 
 fn tmpfs(size: &CStr, mode: &CStr, attributes: u64) -> Result<i32, Errno> {
     let context = sys::fsopen(c"tmpfs")?;

@@ -12,7 +12,7 @@ use std::path::Path;
 use bailiwick_wall::WallError;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use crate::{Native, cgroup, landlock, sys};
+use crate::{Native, cgroup, landlock, meter, sys};
 
 /// One thing that the machine has or lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +86,12 @@ impl Machine {
                 })
             })
             .collect();
+        let settings = settings.into_iter().chain([Setting {
+            // Without it processes are found by asking every one for its parent, which is dearer.
+            name: "CONFIG_PROC_CHILDREN",
+            value: if meter::kernel_lists_children() { "y" } else { "n" }.to_owned(),
+        }]);
+        let settings = settings.collect();
         let container = container();
         let mut machine = Self {
             kernel: kernel(),

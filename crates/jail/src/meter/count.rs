@@ -4,10 +4,10 @@
 use std::ffi::CStr;
 use std::fmt::Write;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::descent;
 use rustix::fs::{CWD, Dir, FsWord, Mode, OFlags, fstat, fstatfs, openat};
 
 /// `PROC_SUPER_MAGIC` (`linux/magic.h`).
@@ -63,8 +63,15 @@ impl Processes {
     /// Those whose init is `init`, which has not been waited for yet.
     pub(crate) fn of(init: u32, scratch: &[PathBuf]) -> std::io::Result<Self> {
         // Nobody but root may look through init, which cannot be read; through its first child, its owner may.
-        let children = std::fs::read_to_string(format!("/proc/{init}/task/{init}/children"))?;
-        let program = children.split_whitespace().next().unwrap_or_default();
+        let host = openat(
+            CWD,
+            "/proc",
+            OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        let Some(program) = descent::children(&host, init)?.first().copied() else {
+            return Err(std::io::ErrorKind::NotFound.into());
+        };
         let root = PathBuf::from(format!("/proc/{program}/root"));
         let below = |path: &Path, flags: OFlags| {
             let path = root.join(path.strip_prefix("/").unwrap_or(path));
@@ -79,30 +86,44 @@ impl Processes {
             .iter()
             .filter_map(|path| below(path, OFlags::PATH).ok())
             .collect();
-        // Theirs lists them all, and nobody else; where the kernel gave none, the host's knows who descends from whom.
-        let host = Path::new("/proc").metadata()?.dev();
         let theirs = below(Path::new("/proc"), OFlags::RDONLY).ok();
-        if let Some(dir) = theirs.filter(|dir| {
-            let is_proc = fstatfs(dir).is_ok_and(|found| found.f_type == PROC);
-            is_proc && fstat(dir).is_ok_and(|found| found.st_dev != host)
-        }) {
-            return Ok(Self {
-                dir,
-                init: None,
-                scratch,
-            });
-        }
-        let dir = openat(
-            CWD,
-            "/proc",
-            OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
-        Ok(Self {
-            dir,
-            init: Some(init),
-            scratch,
+        Self::in_either(theirs, host, scratch, || Ok(init))
+    }
+
+    /// Those of the world in which process `inside` is, without its file systems in memory.
+    pub(crate) fn around(inside: u32) -> std::io::Result<Self> {
+        let open = |path: &str| {
+            let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+            openat(CWD, path, flags, Mode::empty())
+        };
+        let theirs = open(&format!("/proc/{inside}/root/proc")).ok();
+        Self::in_either(theirs, open("/proc")?, Vec::new(), || {
+            descent::init_of(inside)
         })
+    }
+
+    /// Theirs lists them all, and nobody else; where the kernel gave none, the host's knows who descends from whom.
+    fn in_either(
+        theirs: Option<OwnedFd>,
+        host: OwnedFd,
+        scratch: Vec<OwnedFd>,
+        init: impl FnOnce() -> std::io::Result<u32>,
+    ) -> std::io::Result<Self> {
+        let own = fstat(&host)?.st_dev;
+        let theirs = theirs.filter(|dir| {
+            let is_proc = fstatfs(dir).is_ok_and(|found| found.f_type == PROC);
+            is_proc && fstat(dir).is_ok_and(|found| found.st_dev != own)
+        });
+        let (dir, init) = match theirs {
+            Some(dir) => (dir, None),
+            None => (host, Some(init()?)),
+        };
+        Ok(Self { dir, init, scratch })
+    }
+
+    /// The `/proc` in which they are listed, and their numbers there.
+    pub(crate) fn listed(&self) -> (&OwnedFd, Vec<u32>) {
+        (&self.dir, self.list())
     }
 
     /// Whether init's own account may be looked at.
@@ -124,31 +145,7 @@ impl Processes {
                 .filter_map(|entry| number(entry.file_name()))
                 .collect();
         };
-        let mut found = vec![init];
-        let mut next = 0;
-        while let Some(pid) = found.get(next).copied() {
-            next += 1;
-            let tasks = format!("{pid}/task");
-            let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let Ok(tasks_dir) = openat(&self.dir, &tasks, flags, Mode::empty()) else {
-                continue;
-            };
-            let Ok(entries) = Dir::read_from(&tasks_dir) else {
-                continue;
-            };
-            for task in entries
-                .flatten()
-                .filter_map(|entry| number(entry.file_name()))
-            {
-                let children = read(&tasks_dir, &format!("{task}/children"));
-                found.extend(
-                    children
-                        .split_whitespace()
-                        .filter_map(|pid| pid.parse::<u32>().ok()),
-                );
-            }
-        }
-        found
+        descent::descendants(&self.dir, init)
     }
 
     /// Adds up what is wanted.
@@ -241,7 +238,7 @@ pub(crate) fn machine_is_short() -> bool {
     left < all / 16
 }
 
-fn number(name: &CStr) -> Option<u32> {
+pub(super) fn number(name: &CStr) -> Option<u32> {
     name.to_str().ok()?.parse().ok()
 }
 
@@ -251,7 +248,7 @@ fn setting(path: &str) -> u64 {
 }
 
 /// A whole small file; empty once the process is gone.
-fn read(dir: impl AsFd, path: &str) -> String {
+pub(crate) fn read(dir: impl AsFd, path: &str) -> String {
     let mut bytes = [0u8; 4096];
     let mut filled = 0;
     if let Ok(file) = openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
@@ -266,7 +263,7 @@ fn read(dir: impl AsFd, path: &str) -> String {
 }
 
 /// The number behind a key that begins a line.
-fn field(text: &str, key: &str) -> u64 {
+pub(crate) fn field(text: &str, key: &str) -> u64 {
     let value = text.lines().find_map(|line| line.strip_prefix(key));
     let number = value.and_then(|value| value.split_whitespace().next());
     number

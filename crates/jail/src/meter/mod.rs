@@ -6,6 +6,7 @@
 //! the thread only looks whether the kernel had to act.
 
 mod count;
+mod descent;
 mod thread;
 
 use std::os::fd::OwnedFd;
@@ -15,11 +16,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bailiwick_wall::{Denials, Limit, LimitHit, Limits};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::cgroup::{Group, Held};
 use crate::sys::Usage;
-use count::{Count, Processes, Wanted};
+use count::{Count, Wanted};
+pub(crate) use count::{Processes, field, read};
+pub(crate) use descent::{init_of, kernel_lists_children};
 
 /// The shortest and the longest time between two looks.
 const SHORTEST: Duration = Duration::from_millis(25);
@@ -30,6 +34,10 @@ const SURPRISE: u64 = 512 << 20;
 /// Looks without change until a world is quiet, and what counts as change.
 const QUIET: u32 = 8;
 const SAME: u64 = 1 << 20;
+
+/// Looks without a process to be seen, a quarter of a second each at most, until that is no passing thing.
+const MISSED: u32 = 40;
+const BLIND: &str = "its processes cannot be seen in /proc, so what they take cannot be bounded";
 
 /// How init tells of the two signals that limits send (setrlimit(2)).
 const XCPU: i32 = 128 + libc::SIGXCPU;
@@ -57,6 +65,8 @@ struct State {
     /// Written by processes that nobody waited for.
     carried: u64,
     quiet: u32,
+    /// Looks in a row at which nothing could be seen.
+    missed: u32,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -247,8 +257,10 @@ impl World {
             state.processes = Processes::of(self.init, &self.scratch).ok();
         }
         let Some(processes) = &state.processes else {
+            self.blind(state);
             return;
         };
+        state.missed = 0;
         let now = processes.count(wanted);
         let before = &state.last;
         let all = before.written.saturating_add(state.carried);
@@ -266,6 +278,21 @@ impl World {
             0
         };
         state.last = now;
+    }
+
+    /// What cannot be measured is not let run: at first it has no process yet, and at the end none any more.
+    fn blind(&self, state: &mut State) {
+        state.missed += 1;
+        if state.missed < MISSED || state.hit.is_some() || self.has_ended() {
+            return;
+        }
+        self.denials.add("limit", "measure", BLIND);
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    fn has_ended(&self) -> bool {
+        let mut polled = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        poll(&mut polled, Some(&Timespec::default())) != Ok(0)
     }
 
     /// Memory and processes, where no group holds them.

@@ -6,7 +6,7 @@ mod table;
 
 use libc::{c_long, sock_filter};
 use table::{
-    ALLOWED, JUDGED, LAST_KNOWN, LEGACY, NETWORK, Rule, TERMINALS, Test, WATCHED, Watched,
+    ALLOWED, JUDGED, LAST_KNOWN, LEGACY, NETWORK, Rule, TERMINALS, Test, UNGUARDED, WATCHED, Watched,
 };
 
 use crate::cgroup;
@@ -68,10 +68,13 @@ fn verdict(number: u32, profile: Profile) -> Verdict {
     }
     let networked = profile.network.then(|| find(NETWORK)).flatten();
     let terminals = profile.terminals.then(|| find(TERMINALS)).flatten();
-    let tests: &[Test] = match networked.or(terminals).or_else(|| find(JUDGED)) {
+    let unguarded = (profile.watch == Watch::Nothing).then(|| find(UNGUARDED));
+    let particular = networked.or(terminals).or(unguarded.flatten());
+    let tests: &[Test] = match particular.or_else(|| find(JUDGED)) {
         Some(Rule::When(tests)) => tests,
         Some(Rule::Absent) => return Verdict::Absent(libc::ENOSYS),
         Some(Rule::Refused) => return Verdict::Refuse(libc::ENOSYS),
+        Some(Rule::Unlocked) => return Verdict::Absent(libc::ENOLCK),
         Some(Rule::Unsupported) => return Verdict::Absent(libc::EOPNOTSUPP),
         None if ALLOWED.contains(&wanted) || LEGACY.contains(&wanted) => &[],
         None if number >= X32 => return Verdict::Refuse(libc::ENOSYS),

@@ -29,6 +29,8 @@ pub(crate) enum Rule {
     Refused,
     /// Pretends that the file system cannot do it, so that callers do it by hand.
     Unsupported,
+    /// Pretends that there are no locks to be had.
+    Unlocked,
 }
 
 /// Whether an allowed call passes by the host, where it watches.
@@ -69,6 +71,20 @@ const fn no_bits(argument: u32, mask: u32) -> Test {
         ..one_of(argument, &[0])
     }
 }
+
+/// Threads may share their descriptors; processes may not, so that a process of one thread alone decides what its
+/// descriptors are while it waits for a verdict on one of them.
+const FILES_OF_THREADS: Test = Test {
+    mask: (c::CLONE_FILES | c::CLONE_THREAD) as u32,
+    ..one_of(
+        0,
+        &[
+            0,
+            c::CLONE_THREAD as u32,
+            (c::CLONE_THREAD | c::CLONE_FILES) as u32,
+        ],
+    )
+};
 
 const fn one_of(argument: u32, any: &'static [u32]) -> Test {
     Test {
@@ -145,8 +161,9 @@ pub(crate) const TERMINALS: &[(c::c_long, Rule)] =
     &[(c::SYS_ioctl, Rule::When(&[one_of(1, OWN_TERMINALS)]))];
 
 /// Not `F_SETLEASE`: with no more than a granted file to read, it holds up whoever wants to write it;
-/// not `F_NOTIFY`, which is its older kin.
-const FCNTLS: &[u32] = &[
+/// not `F_NOTIFY`, which is its older kin; not `F_SETPIPE_SZ`: room in pipes is counted by user, in here and
+/// out there together.
+pub(super) const FCNTLS: &[u32] = &[
     c::F_DUPFD as u32,
     c::F_GETFD as u32,
     c::F_SETFD as u32,
@@ -168,7 +185,54 @@ const FCNTLS: &[u32] = &[
     1027, // F_DUPFD_QUERY
     1028, // F_CREATED_QUERY
     c::F_DUPFD_CLOEXEC as u32,
-    c::F_SETPIPE_SZ as u32,
+    c::F_GETPIPE_SZ as u32,
+    c::F_ADD_SEALS as u32,
+    c::F_GET_SEALS as u32,
+    1035, // F_GET_RW_HINT
+    1036, // F_SET_RW_HINT
+    1037, // F_GET_FILE_RW_HINT
+    1038, // F_SET_FILE_RW_HINT
+];
+
+/// What takes a lock, or gives one back.
+pub(super) const LOCKS: &[u32] = &[
+    c::F_SETLK as u32,
+    c::F_SETLKW as u32,
+    c::F_OFD_SETLK as u32,
+    c::F_OFD_SETLKW as u32,
+];
+
+const NO_LOCKS: Test = Test {
+    negated: true,
+    ..one_of(1, LOCKS)
+};
+
+/// What differs where no host answers calls: a lock may hold up those who write what is only readable here, and
+/// only the host can tell which file it is for.
+pub(crate) const UNGUARDED: &[(c::c_long, Rule)] = &[
+    (c::SYS_flock, Rule::Unlocked),
+    (c::SYS_fcntl, Rule::When(&[one_of(1, WITHOUT_LOCKS)])),
+];
+
+/// [`FCNTLS`] less [`LOCKS`].
+pub(super) const WITHOUT_LOCKS: &[u32] = &[
+    c::F_DUPFD as u32,
+    c::F_GETFD as u32,
+    c::F_SETFD as u32,
+    c::F_GETFL as u32,
+    c::F_SETFL as u32,
+    c::F_GETLK as u32,
+    c::F_SETOWN as u32,
+    c::F_GETOWN as u32,
+    10, // F_SETSIG
+    11, // F_GETSIG
+    15, // F_SETOWN_EX
+    16, // F_GETOWN_EX
+    c::F_OFD_GETLK as u32,
+    c::F_GETLEASE as u32,
+    1027, // F_DUPFD_QUERY
+    1028, // F_CREATED_QUERY
+    c::F_DUPFD_CLOEXEC as u32,
     c::F_GETPIPE_SZ as u32,
     c::F_ADD_SEALS as u32,
     c::F_GET_SEALS as u32,
@@ -200,7 +264,10 @@ const PRCTLS: &[u32] = &[
 
 /// Calls that look at an argument.
 pub(crate) const JUDGED: &[(c::c_long, Rule)] = &[
-    (c::SYS_clone, Rule::When(&[no_bits(0, NEW_NAMESPACES)])),
+    (
+        c::SYS_clone,
+        Rule::When(&[no_bits(0, NEW_NAMESPACES), FILES_OF_THREADS]),
+    ),
     (c::SYS_clone3, Rule::Absent),
     (c::SYS_openat2, Rule::Absent),
     // Takes space without writing, past what counts what is written.
@@ -290,6 +357,11 @@ const fn given(argument: u32) -> Watched {
 
 /// Allowed calls that pass by the host, from which level of watching on. The first that fits counts.
 pub(crate) const WATCHED: &[(c::c_long, Watch, Watched)] = &[
+    (c::SYS_flock, Watch::Acts, Watched::Always),
+    (c::SYS_fcntl, Watch::Acts, Watched::Unless(NO_LOCKS)),
+    (c::SYS_pipe2, Watch::Acts, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_pipe, Watch::Acts, Watched::Always),
     (c::SYS_openat, Watch::Everything, Watched::Always),
     (c::SYS_openat, Watch::Acts, at(2)),
     (c::SYS_execve, Watch::Acts, Watched::Always),

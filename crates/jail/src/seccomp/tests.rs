@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::table::{FCNTLS, LOCKS, WITHOUT_LOCKS};
 use super::*;
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
@@ -46,8 +47,10 @@ fn judge(number: libc::c_long, arguments: [u64; 6]) -> u32 {
 /// What the table says, read without the compiler.
 fn expected(number: u32, arguments: [u64; 6]) -> u32 {
     let number = libc::c_long::from(number);
-    if let Some((_, rule)) = JUDGED.iter().find(|(n, _)| *n == number) {
+    let mut rules = UNGUARDED.iter().chain(JUDGED);
+    if let Some((_, rule)) = rules.find(|(n, _)| *n == number) {
         return match rule {
+            Rule::Unlocked => libc::SECCOMP_RET_ERRNO | libc::ENOLCK as u32,
             Rule::Absent | Rule::Refused => ENOSYS,
             Rule::Unsupported => libc::SECCOMP_RET_ERRNO | libc::EOPNOTSUPP as u32,
             Rule::When(tests) => {
@@ -204,7 +207,7 @@ fn l11_init_is_out_of_reach_by_number() {
 fn the_program_stays_small() {
     let length = compile(ALONE).len();
     assert!(
-        length < 400,
+        length < 410,
         "{length} instructions: each costs at every start"
     );
 }
@@ -225,6 +228,9 @@ proptest! {
     #[test]
     fn watching_changes_no_answer(profile in profiles(), number in 0u32..600, arguments in prop::array::uniform6(0u64..0x8000)) {
         let quiet = Profile { watch: Watch::Nothing, ..profile };
+        // Without a host that answers there are no locks.
+        let locks = [libc::SYS_flock, libc::SYS_fcntl].contains(&libc::c_long::from(number));
+        prop_assume!(!locks || profile.watch == Watch::Nothing);
         let unwatched = run(&compile(quiet), THIS_ARCH, number, arguments);
         let watched = run(&compile(profile), THIS_ARCH, number, arguments);
         let judged = super::judge(profile, THIS_ARCH, number.cast_signed(), &arguments);
@@ -240,6 +246,51 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn locks_and_pipes_pass_by_the_host_or_there_are_none() {
+    let on = |watch: Watch, number: libc::c_long, command: i32| {
+        let number = u32::try_from(number).unwrap();
+        let arguments = [0, u64::from(command.cast_unsigned()), 0, 0, 0, 0];
+        run(
+            &compile(Profile { watch, ..ALONE }),
+            THIS_ARCH,
+            number,
+            arguments,
+        )
+    };
+    let locks = [
+        libc::F_SETLK,
+        libc::F_SETLKW,
+        libc::F_OFD_SETLK,
+        libc::F_OFD_SETLKW,
+    ];
+    for watch in [Watch::Acts, Watch::Everything] {
+        for lock in locks {
+            assert_eq!(on(watch, libc::SYS_fcntl, lock), ASK);
+        }
+        for other in [libc::F_GETLK, libc::F_SETFD, libc::F_DUPFD_CLOEXEC] {
+            assert_eq!(on(watch, libc::SYS_fcntl, other), ALLOW);
+        }
+        assert_eq!(on(watch, libc::SYS_flock, libc::LOCK_SH), ASK);
+        assert_eq!(on(watch, libc::SYS_pipe2, 0), ASK);
+        assert_eq!(on(watch, libc::SYS_fcntl, libc::F_SETPIPE_SZ), ASK);
+    }
+    for lock in locks {
+        assert_eq!(on(Watch::Nothing, libc::SYS_fcntl, lock), EPERM);
+    }
+    let none = libc::SECCOMP_RET_ERRNO | libc::ENOLCK as u32;
+    assert_eq!(on(Watch::Nothing, libc::SYS_flock, libc::LOCK_SH), none);
+    assert_eq!(on(Watch::Nothing, libc::SYS_fcntl, libc::F_SETPIPE_SZ), EPERM);
+    for command in 0..2048 {
+        let listed = FCNTLS.contains(&command) && !LOCKS.contains(&command);
+        assert_eq!(WITHOUT_LOCKS.contains(&command), listed, "{command}");
+    }
+    let shared = u64::from(libc::CLONE_FILES.cast_unsigned());
+    assert_eq!(judge(libc::SYS_clone, [shared, 0, 0, 0, 0, 0]), EPERM);
+    let thread = shared | u64::from(libc::CLONE_THREAD.cast_unsigned());
+    assert_eq!(judge(libc::SYS_clone, [thread, 0, 0, 0, 0, 0]), ALLOW);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 mod address;
 mod attempt;
 mod broker;
+mod guard;
 mod inside;
 mod observe;
 mod programs;
@@ -21,7 +22,7 @@ use std::thread;
 use std::time::Duration;
 
 use bailiwick_wall::Denials;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::child::{ARMED, NOTIFICATIONS};
 use crate::passing;
@@ -29,6 +30,7 @@ use crate::seccomp::{Judged, Profile, judge};
 use crate::sys;
 use crate::sys::notify::{self, Notification};
 pub(crate) use broker::{Broker, Reads, Tree};
+use guard::Guard;
 use observe::Observer;
 pub(crate) use programs::{ASK, Runner};
 pub use programs::{Asked, Programs, Running};
@@ -67,6 +69,7 @@ pub(crate) fn start(
             profile,
             observer: Observer::new(view, denials.clone()),
             broker,
+            guard: Guard::default(),
             runner,
             denials,
         };
@@ -120,18 +123,23 @@ struct Supervisor {
     profile: Profile,
     observer: Observer,
     broker: Broker,
+    guard: Guard,
     runner: Option<Runner>,
     denials: Denials,
 }
 
 impl Supervisor {
     /// Waits for a call; false once nobody is left who could make one.
-    fn waited(&self) -> bool {
-        let mut polled = [PollFd::new(&*self.listener, PollFlags::IN)];
+    fn waited(&mut self) -> bool {
+        let listener = Arc::clone(&self.listener);
+        let mut polled = [PollFd::new(&*listener, PollFlags::IN)];
         loop {
-            match poll(&mut polled, None) {
+            let patience = self.guard.patience();
+            let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
+            match poll(&mut polled, patience.as_ref()) {
                 Err(rustix::io::Errno::INTR) => {}
                 Err(_) => return false,
+                Ok(0) => self.guard.look(self.listener.as_fd(), &self.denials),
                 Ok(_) => {
                     let [polled] = &polled;
                     return polled.revents().contains(PollFlags::IN);
@@ -144,6 +152,7 @@ impl Supervisor {
         let Ok(call) = notify::receive(self.listener.as_fd()) else {
             return;
         };
+        self.guard.look(self.listener.as_fd(), &self.denials);
         let armed = self.is_armed();
         if call.number.cast_unsigned() == ASK {
             return self.run(&call);
@@ -153,6 +162,14 @@ impl Supervisor {
             && judged == Judged::Watched
             && self
                 .broker
+                .answer(self.listener.as_fd(), &call, &self.denials)
+        {
+            return;
+        }
+        if armed
+            && judged == Judged::Watched
+            && self
+                .guard
                 .answer(self.listener.as_fd(), &call, &self.denials)
         {
             return;

@@ -162,7 +162,7 @@ fn arguments(call: &Notification) -> Option<String> {
     };
     Some(match c::c_long::from(call.number) {
         c::SYS_ioctl => or_hex(request(low(b)), b),
-        c::SYS_fcntl => or_hex(named!(low(b), F_SETLEASE F_NOTIFY), b),
+        c::SYS_fcntl => or_hex(named!(low(b), F_SETLEASE F_NOTIFY F_SETPIPE_SZ), b),
         c::SYS_prctl => or_hex(option(low(a)), a),
         c::SYS_personality => format!("{:#x}", low(a)),
         c::SYS_memfd_create => "without MFD_NOEXEC_SEAL".to_owned(),

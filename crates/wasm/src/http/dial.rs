@@ -12,7 +12,6 @@ use wasmtime_wasi_http::Error;
 
 use super::{Outside, Target};
 use crate::aside::Notes;
-use bailiwick_wall::misleads;
 
 /// A plain or TLS connection.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -58,9 +57,10 @@ async fn addresses(
         return Err(Error::DestinationNotFound);
     }
     for address in &found {
-        if let Some(why) = misleads(name, *address) {
+        if let Some(why) = outside.private.misleads(name, *address) {
             let reason = format!(
-                "`{name}` leads to {address}, which is {why}; only a grant of that address itself opens it"
+                "`{name}` leads to {address}, which is {why}; only a grant of that address itself opens it, or `private_names` in \
+                 the configuration"
             );
             notes.denied(Kind::NetworkAccess.as_str(), &target.shown, reason);
             return Err(Error::DestinationIpProhibited);
