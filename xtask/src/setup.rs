@@ -16,6 +16,8 @@ const SYSTEM: &[(&str, &[&str], &str)] = &[
     ("gnome-keyring-daemon", &["--version"], "gnome-keyring"),
     ("cc", &["--version"], "gcc"),
     ("make", &["--version"], "make"),
+    // The SMT solver of `bailiwick policy analyze`; what PyPI has under this name is a library without a program.
+    ("cvc5", &["--version"], "cvc5"),
     ("javac", &["-version"], "default-jdk-headless"),
     ("go", &["version"], "golang-go"),
     ("/usr/sbin/rsyslogd", &["-v"], "rsyslog"),

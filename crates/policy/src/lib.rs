@@ -30,6 +30,7 @@ mod tools;
 #[cfg(test)]
 mod unfiled;
 mod unscoped;
+mod world;
 
 pub use arguments::ToolSchema;
 pub use call::{Call, CallDecision, CallVerdict};
@@ -41,3 +42,4 @@ pub use quota::{Charge, Counts, Per, Quota, Tally, Uncounted};
 pub use schema::SCHEMA;
 pub use source::PolicySource;
 pub use subject::{Agent, Context, PluginFacts, Principal, User};
+pub use world::{InForce, facts};

@@ -48,6 +48,8 @@ pub(crate) struct Phases {
 pub(crate) struct Phase {
     /// Epoch seconds of its end; none for the last.
     pub(crate) until: Option<i64>,
+    /// The ids of the policies.
+    pub(crate) rules: Vec<String>,
     pub(crate) shelves: Shelves,
     /// Those that limit how often the others permit.
     pub(crate) limits: Shelves,
@@ -188,10 +190,12 @@ impl Phase {
                 }
             }
         }
+        let ids = rules.iter().map(|rule| rule.id.clone()).collect();
         let (limits, others): (Vec<&Rule>, Vec<&Rule>) =
             rules.into_iter().partition(|rule| rule.is_limit());
         Ok(Self {
             until,
+            rules: ids,
             shelves: Shelves::new(&others)?,
             limits: Shelves::new(&limits)?,
             mentions,

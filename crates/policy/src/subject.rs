@@ -13,7 +13,7 @@ use crate::mention::Mentions;
 use crate::schema::Type;
 
 /// The delegation chain: one plugin, for one agent, for one user.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Principal {
     /// The session's id.
     pub session: String,
@@ -176,6 +176,19 @@ impl Context {
         put("local", &|| self.local(now))?;
         put("unscoped", &|| Ok(RestrictedExpression::new_bool(unscoped)))?;
         Ok(pairs)
+    }
+
+    /// What policies see of the time, as facts in Cedar.
+    pub(crate) fn time_facts(&self) -> Result<Vec<String>, Problem> {
+        let now = self.time()?;
+        let written = now.format(&Rfc3339).map_err(|_| self.timeless())?;
+        let weekday = now.weekday().to_string().to_lowercase();
+        Ok(vec![
+            format!("context.now == datetime(\"{written}\")"),
+            format!("context.local.weekday == \"{weekday}\""),
+            format!("context.local.hour == {}", now.hour()),
+            format!("context.local.minute == {}", now.minute()),
+        ])
     }
 
     fn timeless(&self) -> Problem {
