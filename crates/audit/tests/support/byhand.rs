@@ -158,11 +158,11 @@ fn event(dice: &mut Dice) -> Event {
     }
 }
 
-/// One entry and what opens it. `spread` says how often a value is another than its bundle's own.
-fn leaf(dice: &mut Dice, time: u64, home: u64, odd: bool) -> (Vec<u8>, Vec<Opening>) {
+/// One entry and what opens it. Values are the bundle's own, but for bundles in which `strays` are.
+fn leaf(dice: &mut Dice, time: u64, home: u64, strays: bool, odd: bool) -> (Vec<u8>, Vec<Opening>) {
     let mut own = Dice(home);
     let mut of = |dice: &mut Dice, values: &[&str]| {
-        if dice.roll(8) > 0 {
+        if !strays || dice.roll(8) > 0 {
             Some(own.pick(values).to_owned())
         } else {
             dice.maybe(values)
@@ -227,13 +227,14 @@ pub(crate) fn write_log(dir: &Path, seed: u64, bundles: u64, rest: u64, odd: boo
     let mut roots = Vec::new();
     for bundle in 0..=bundles {
         let count = if bundle == bundles { rest } else { 256 };
-        let home = dice.roll(40);
+        let (home, strays) = (dice.roll(40), dice.roll(8) == 0);
+        let odd = odd && dice.roll(4) == 0;
         let mut bytes = Vec::new();
         let mut private = Vec::new();
         for place in 0..count {
             time += dice.roll(3);
             let odd = odd && dice.roll(4) == 0;
-            let (leaf, openings) = leaf(&mut dice, time, home, odd);
+            let (leaf, openings) = leaf(&mut dice, time, home, strays, odd);
             encode_entry(&leaf, &mut bytes).expect("fits");
             private.push((u8::try_from(place).expect("small"), openings));
         }
