@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bailiwick_tlog::Hash;
+use bailiwick_tlog::{CheckpointError, Hash, NoteError};
 
 /// A log in which everything behind a signature is as it was signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,16 @@ pub struct Verified {
     pub root: Hash,
     /// Bytes of an unfinished entry at the end: one being written just now, or left by a crash.
     pub unfinished_bytes: u64,
+    /// Bytes of all entries that were read.
+    pub bytes: u64,
+    /// Entries from the first that were pruned, as an entry says, and are not here: only their hashes were checked.
+    pub pruned: u64,
+    /// Sealed strings that were opened and are what was sealed.
+    pub openings: u64,
+    /// Checkpoints kept elsewhere that this log agrees with.
+    pub kept: usize,
+    /// Names in the log's folder that are none of a log's files. Nobody reads those as part of it.
+    pub beside: Vec<String>,
 }
 
 impl Verified {
@@ -56,27 +66,106 @@ pub enum Tampering {
     ForeignKey,
     /// The log or its checkpoint was put back to an earlier state.
     RolledBack,
-    /// The log was rewritten: it contradicts an earlier checkpoint of its own.
+    /// Entries were rewritten together with their hashes: they agree with each other and not with the signature.
     Rewritten,
-    /// A file cannot be read at all.
+    /// Two histories were signed: a checkpoint that was kept elsewhere, or another signature in the log, contradicts it.
+    Forked,
+    /// What was signed is no entry, or one of a version that this program does not read.
+    Malformed,
+    /// What opens a sealed string is not what was sealed, or belongs to no entry.
+    OpeningChanged,
+    /// A file that no log has lies among the log's.
+    Strange,
+    /// A file cannot be read at all, or is none.
     Unreadable,
 }
 
 impl Tampering {
-    fn describe(self) -> String {
+    /// Its name, as in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Changed => "was changed".into(),
-            Self::Removed => "was removed".into(),
-            Self::Inserted => "was inserted".into(),
+            Self::Changed => "changed",
+            Self::Removed => "removed",
+            Self::Inserted => "inserted",
+            Self::Moved { .. } => "moved",
+            Self::Truncated => "truncated",
+            Self::HashChanged => "hash_changed",
+            Self::CheckpointMissing => "checkpoint_missing",
+            Self::CheckpointChanged => "checkpoint_changed",
+            Self::ForeignKey => "foreign_key",
+            Self::RolledBack => "rolled_back",
+            Self::Rewritten => "rewritten",
+            Self::Forked => "forked",
+            Self::Malformed => "malformed",
+            Self::OpeningChanged => "opening_changed",
+            Self::Strange => "strange",
+            Self::Unreadable => "unreadable",
+        }
+    }
+
+    /// What it means for a checkpoint that it is not accepted.
+    #[must_use]
+    pub fn of_checkpoint(error: &CheckpointError) -> Self {
+        match error {
+            CheckpointError::Note(NoteError::NotSigned { .. }) | CheckpointError::Origin { .. } => {
+                Self::ForeignKey
+            }
+            _ => Self::CheckpointChanged,
+        }
+    }
+
+    /// What was done, said of an entry or of several.
+    fn describe(self, several: bool) -> String {
+        let (was, has, is) = if several {
+            ("were", "have", "are")
+        } else {
+            ("was", "has", "is")
+        };
+        match self {
+            Self::Changed => format!("{was} changed"),
+            Self::Removed => format!("{was} removed"),
+            Self::Inserted => format!("{was} inserted"),
+            Self::Moved { to } if several => format!("were moved, to index {to} and after it"),
             Self::Moved { to } => format!("was moved to index {to}"),
-            Self::Truncated => "and what follows it was cut off".into(),
-            Self::HashChanged => "has a stored hash that was changed".into(),
+            Self::Truncated => format!("and what follows {was} cut off"),
+            Self::HashChanged => format!("{has} a stored hash that was changed"),
             Self::CheckpointMissing => "the checkpoint is missing".into(),
             Self::CheckpointChanged => "a signed checkpoint was changed".into(),
-            Self::ForeignKey => "the checkpoint is signed by a foreign key".into(),
+            Self::ForeignKey => "the log is signed by a foreign key".into(),
             Self::RolledBack => "the log was put back to an earlier state".into(),
             Self::Rewritten => "the log was rewritten".into(),
+            Self::Forked => "the log was forked".into(),
+            Self::Malformed => format!("{is} signed, and no entry"),
+            Self::OpeningChanged => format!("{has} a sealed string that was changed"),
+            Self::Strange => "a strange file lies among the log's".into(),
             Self::Unreadable => "a file cannot be read".into(),
+        }
+    }
+
+    /// Whether it is said of entries, and not of the log.
+    fn is_of_entries(self) -> bool {
+        matches!(
+            self,
+            Self::Changed
+                | Self::Removed
+                | Self::Inserted
+                | Self::Moved { .. }
+                | Self::Truncated
+                | Self::HashChanged
+                | Self::Malformed
+                | Self::OpeningChanged
+        )
+    }
+
+    /// Whether the same was done to the next entry as to this one, `distance` before it.
+    fn goes_on(self, next: Self, distance: u64) -> bool {
+        match (self, next) {
+            (Self::Moved { to }, Self::Moved { to: next }) => {
+                to.checked_add(distance) == Some(next)
+            }
+            (Self::Changed, Self::Changed) => true,
+            _ => false,
         }
     }
 }
@@ -86,6 +175,9 @@ impl Tampering {
 pub struct Finding {
     /// The first entry concerned, where that can be told.
     pub index: Option<u64>,
+    /// The last entry concerned, where there are several, or where it can only be told that it is one of them: then
+    /// the detail says so.
+    pub until: Option<u64>,
     /// The file, below the log's folder.
     pub file: String,
     /// What was done.
@@ -94,17 +186,59 @@ pub struct Finding {
     pub detail: String,
 }
 
+impl Finding {
+    /// Where the entry is now, if it was moved.
+    #[must_use]
+    pub fn moved_to(&self) -> Option<u64> {
+        match self.tampering {
+            Tampering::Moved { to } => Some(to),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(index) = self.index {
-            write!(f, "entry {index} ")?;
+        let entries = match (self.index, self.until) {
+            (Some(index), Some(until)) => format!("entries {index} to {until}"),
+            (Some(index), None) => format!("entry {index}"),
+            (None, _) => String::new(),
+        };
+        let what = self.tampering.describe(self.until.is_some());
+        match (entries.is_empty(), self.tampering.is_of_entries()) {
+            (true, _) => f.write_str(&what)?,
+            (false, true) => write!(f, "{entries} {what}")?,
+            (false, false) => write!(f, "{what}, at {entries}")?,
         }
-        write!(f, "{} ({})", self.tampering.describe(), self.file)?;
+        write!(f, " ({})", self.file)?;
         if self.detail.is_empty() {
             Ok(())
         } else {
             write!(f, ": {}", self.detail)
         }
+    }
+}
+
+impl Finding {
+    /// Entries before what is derived from them, and in the order of the log.
+    fn rank(&self) -> (bool, bool, Option<u64>, bool) {
+        let hash = self.tampering == Tampering::HashChanged;
+        let over_several = self.until.is_some() && (hash || self.tampering == Tampering::Rewritten);
+        (self.index.is_none(), over_several, self.index, hash)
+    }
+
+    /// Takes in the next entry where the same was done to it, so that a log that was shifted by one has one finding.
+    fn take_in(&mut self, index: u64, tampering: Tampering, detail: &str) -> bool {
+        let Some(first) = self.index else {
+            return false;
+        };
+        let next = self.until.unwrap_or(first).checked_add(1) == Some(index);
+        let distance = index.saturating_sub(first);
+        let same = self.detail == detail && self.tampering.goes_on(tampering, distance);
+        if next && same {
+            self.until = Some(index);
+        }
+        next && same
     }
 }
 
@@ -146,22 +280,62 @@ impl Report {
         tampering: Tampering,
         detail: impl Into<String>,
     ) {
+        let detail = detail.into();
+        if let (Some(index), Some(last)) = (index, self.findings.last_mut())
+            && last.take_in(index, tampering, &detail)
+        {
+            return;
+        }
+        self.push(Finding {
+            index,
+            until: None,
+            file: file.to_owned(),
+            tampering,
+            detail,
+        });
+    }
+
+    /// A finding on the entries from `first` to `last`.
+    pub(crate) fn add_range(
+        &mut self,
+        first: u64,
+        last: u64,
+        file: &str,
+        tampering: Tampering,
+        detail: impl Into<String>,
+    ) {
+        self.push(Finding {
+            index: Some(first),
+            until: (last > first).then_some(last),
+            file: file.to_owned(),
+            tampering,
+            detail: detail.into(),
+        });
+    }
+
+    fn push(&mut self, finding: Finding) {
         if self.findings.len() < MAX_FINDINGS {
-            self.findings.push(Finding {
-                index,
-                file: file.to_owned(),
-                tampering,
-                detail: detail.into(),
-            });
+            self.findings.push(finding);
         } else {
             self.more += 1;
         }
     }
 
+    /// Takes over what another report found.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.more += other.more;
+        for finding in other.findings {
+            self.push(finding);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.findings.is_empty() && self.more == 0
+    }
+
     /// `Ok` when nothing was found.
     pub(crate) fn into_result(mut self) -> Result<(), Self> {
-        self.findings
-            .sort_by_key(|finding| (finding.index.is_none(), finding.index));
+        self.findings.sort_by_key(Finding::rank);
         if self.findings.is_empty() {
             Ok(())
         } else {

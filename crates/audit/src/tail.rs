@@ -1,49 +1,73 @@
 //! The entries after the published checkpoint: the journal, with its seals.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use bailiwick_tlog::{Checkpoint, CompactRange, Hash, TILE_WIDTH, VerifierKey};
+use bailiwick_tlog::{Checkpoint, CompactRange, Hash, TILE_WIDTH, TileKind, VerifierKey};
 
-use crate::journal::{Record, Records, seals_after_damage};
-use crate::layout::{JOURNAL_DIR, read_if_there, segment_path, segments};
-use crate::leaves::Leaves;
+use crate::journal::{Record, Records, SEALS_OF_NO_CRASH, seals_after_damage};
+use crate::layout::{JOURNAL_DIR, segment_path};
 use crate::report::{Report, Tampering};
+use crate::verify::entries::EntryCheck;
+use crate::verify::files::{
+    Fetched, MAX_BUNDLE_BYTES, MAX_SEGMENT_BYTES, MAX_TILE_BYTES, fetch, hashes_of, split_bundle,
+    tile_name,
+};
+use crate::verify::kept::Sweep;
+use crate::verify::sealed::SealedCheck;
 
-/// Follows the journal from the published checkpoint on.
+/// What a writer that takes up a torn journal calls the parts that it cuts as a whole, until that is recorded.
+const CUT: &str = "cut";
+
+/// Follows the journal from the published checkpoint on. What is kept grows with the entries since the latest seal, not
+/// with the log.
 pub(crate) struct Tail<'a> {
     dir: &'a Path,
     key: &'a VerifierKey,
     published: u64,
+    /// Leaf hashes of the partial last bundle that is published.
     last: Vec<Hash>,
     range: CompactRange,
     /// The tree at the latest signature, and the leaves since.
     sealed: CompactRange,
     since_seal: VecDeque<Hash>,
-    known: Option<u64>,
-    root_at_known: Option<Hash>,
-    unfinished_bytes: u64,
+    /// Leaves of the bundle whose segment is being read.
+    bundle: Vec<Hash>,
+    sweep: Sweep<'a>,
+    /// What a crash left: bytes, the seals that hold in them, and where it begins.
+    torn: u64,
+    torn_seals: Vec<Checkpoint>,
+    torn_at: Option<(u64, u64)>,
+    /// A whole segment is missing there.
+    gap: bool,
 }
 
 impl<'a> Tail<'a> {
+    /// From the tree over the full published bundles, `full`, and the leaves of the partial one after them.
     pub(crate) fn new(
         dir: &'a Path,
         key: &'a VerifierKey,
-        checkpoint: &Checkpoint,
-        leaves: Leaves,
-        known: Option<u64>,
+        full: CompactRange,
+        last: Vec<Hash>,
+        kept: &'a [crate::verify::Kept],
     ) -> Self {
+        let mut range = full.clone();
+        last.iter().for_each(|leaf| range.push(*leaf));
         Self {
             dir,
             key,
-            published: checkpoint.size,
-            sealed: leaves.full,
-            since_seal: leaves.last.iter().copied().collect(),
-            last: leaves.last,
-            range: leaves.range,
-            known,
-            root_at_known: leaves.root_at_known,
-            unfinished_bytes: 0,
+            published: range.size(),
+            sweep: Sweep::after(kept, range.size()),
+            sealed: full,
+            since_seal: last.iter().copied().collect(),
+            last,
+            range,
+            bundle: Vec::new(),
+            torn: 0,
+            torn_seals: Vec::new(),
+            torn_at: None,
+            gap: false,
         }
     }
 
@@ -58,133 +82,255 @@ impl<'a> Tail<'a> {
     }
 
     pub(crate) fn unfinished_bytes(&self) -> u64 {
-        self.unfinished_bytes
+        self.torn
     }
 
-    /// The root at the known size, if the log has that many sealed entries.
-    pub(crate) fn root_at_known(&self) -> Option<Hash> {
-        self.root_at_known
-            .filter(|_| self.known.is_some_and(|known| known <= self.sealed.size()))
+    /// The roots at the sizes of the kept checkpoints, as far as the log is signed there.
+    pub(crate) fn roots(&self, kept: &[crate::verify::Kept]) -> Vec<Option<Hash>> {
+        let signed = |at: usize| {
+            kept.get(at)
+                .is_some_and(|kept| kept.checkpoint.size <= self.sealed.size())
+        };
+        let roots = self.sweep.roots.iter().enumerate();
+        roots
+            .map(|(at, root)| root.filter(|_| signed(at)))
+            .collect()
     }
 
-    pub(crate) fn read(&mut self) -> Result<(), Report> {
+    /// Counts what the checkpoint covers as signed, also where no seal is left.
+    pub(crate) fn settle(&mut self) {
+        self.seal_up_to(self.published);
+    }
+
+    pub(crate) fn read(
+        &mut self,
+        check: &mut EntryCheck,
+        sealed: &mut SealedCheck,
+    ) -> Result<(), Report> {
         let first = self.published / TILE_WIDTH;
-        let found = segments(self.dir).map_err(|error| {
+        let (found, cut) = self.list(first).map_err(|error| {
             Report::of(None, JOURNAL_DIR, Tampering::Unreadable, error.to_string())
         })?;
-        // Earlier segments were published whole; a crash may have kept the writer from removing them.
-        let found: Vec<u64> = found
-            .into_iter()
-            .filter(|segment| *segment >= first)
-            .collect();
-        let last = found.last().copied();
-        for (expected, segment) in (first..).zip(found) {
-            if segment != expected {
-                let at = (expected * TILE_WIDTH).max(self.size());
-                return Err(self.report(
-                    expected,
-                    at,
-                    Tampering::Removed,
-                    "the journal's segment is missing",
-                ));
+        let mut expected = first;
+        for segment in found {
+            let follows = segment == expected && self.size() >= segment * TILE_WIDTH;
+            if follows && self.torn_at.is_none() {
+                self.segment(segment, check, sealed)?;
+                expected += 1;
+            } else {
+                self.tear_file(expected, segment_path(self.dir, segment))?;
             }
-            self.segment(segment, Some(segment) == last)?;
+        }
+        for path in cut {
+            self.tear_file(expected, path)?;
+        }
+        if let Some((segment, at)) = self.torn_at
+            && self.torn_seals.len() >= SEALS_OF_NO_CRASH
+        {
+            let (tampering, what) = if self.gap {
+                (
+                    Tampering::Removed,
+                    "the journal's segment is missing: signed entries follow it",
+                )
+            } else {
+                (
+                    Tampering::Changed,
+                    "damaged after it was written: signed entries follow it",
+                )
+            };
+            return Err(self.report(segment, at, tampering, what));
         }
         self.seal_up_to(self.published);
         Ok(())
     }
 
-    fn segment(&mut self, segment: u64, last: bool) -> Result<(), Report> {
-        let first = segment * TILE_WIDTH;
-        let bytes = read_if_there(&segment_path(self.dir, segment));
-        let bytes = bytes.map_err(|error| {
-            self.report(segment, first, Tampering::Unreadable, &error.to_string())
-        })?;
-        let Some(bytes) = bytes else {
-            return Err(self.report(
-                segment,
-                first,
-                Tampering::Removed,
-                "the journal's segment is missing",
-            ));
+    /// The segments that hold what is not published, and what is being cut of them. Earlier ones were published whole;
+    /// a crash may have kept the writer from removing them.
+    fn list(&self, first: u64) -> std::io::Result<(Vec<u64>, Vec<PathBuf>)> {
+        let listing = match fs::read_dir(self.dir.join(JOURNAL_DIR)) {
+            Ok(listing) => listing,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok((Vec::new(), Vec::new()));
+            }
+            Err(error) => return Err(error),
         };
+        let (mut found, mut cut) = (Vec::new(), Vec::new());
+        for item in listing {
+            let path = item?.path();
+            if path.extension().is_some_and(|extension| extension == CUT) {
+                cut.push(path);
+                continue;
+            }
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(segment) = name.and_then(|name| name.parse::<u64>().ok()) else {
+                continue;
+            };
+            if segment >= first && segment_path(self.dir, segment) == path {
+                found.push(segment);
+            }
+        }
+        found.sort_unstable();
+        cut.sort();
+        Ok((found, cut))
+    }
+
+    fn fetch(&self, segment: u64, path: &Path, into: &mut Vec<u8>) -> Result<(), Report> {
+        let first = segment * TILE_WIDTH;
+        match fetch(path, MAX_SEGMENT_BYTES, into) {
+            Fetched::Whole => Ok(()),
+            Fetched::Missing => {
+                let what = "the journal's segment is missing";
+                Err(self.report(segment, first, Tampering::Removed, what))
+            }
+            Fetched::Bad(why) => Err(self.report(segment, first, Tampering::Unreadable, &why)),
+        }
+    }
+
+    /// Power loss undoes any part of what no finished flush wrote; what comes after it is no entry of the log.
+    fn tear_file(&mut self, segment: u64, path: PathBuf) -> Result<(), Report> {
+        let mut bytes = Vec::new();
+        self.fetch(segment, &path, &mut bytes)?;
+        let at = self.size();
+        self.gap |= self.torn_at.is_none();
+        self.tear(segment, at, &bytes);
+        Ok(())
+    }
+
+    fn tear(&mut self, segment: u64, at: u64, bytes: &[u8]) {
+        self.torn += bytes.len() as u64;
+        self.torn_at.get_or_insert((segment, at));
+        for note in seals_after_damage(bytes) {
+            if self.torn_seals.len() < SEALS_OF_NO_CRASH
+                && let Ok(seal) = Checkpoint::open(note, self.key)
+                && !self.torn_seals.contains(&seal)
+            {
+                self.torn_seals.push(seal);
+            }
+        }
+    }
+
+    fn segment(
+        &mut self,
+        segment: u64,
+        check: &mut EntryCheck,
+        sealed: &mut SealedCheck,
+    ) -> Result<(), Report> {
+        let first = segment * TILE_WIDTH;
+        let mut bytes = Vec::new();
+        self.fetch(segment, &segment_path(self.dir, segment), &mut bytes)?;
         let mut records = Records::new(&bytes);
         let mut index = first;
-        for record in records.by_ref() {
+        self.bundle.clear();
+        let file = format!("{JOURNAL_DIR}/{segment:012}");
+        while let Some(record) = records.next() {
             match record {
-                Record::Entry(_, hash) => {
+                Record::Entry(entry, hash) => {
                     self.entry(segment, index, hash)?;
+                    if index >= self.published {
+                        check.entry(index, entry);
+                    }
+                    sealed.record(index, entry, records.openings(), &file);
                     index += 1;
                 }
                 Record::Seal(note) => self.seal(segment, index, note)?,
             }
         }
         let rest = records.rest();
-        let sealed = seals_after_damage(rest).any(|note| Checkpoint::open(note, self.key).is_ok());
-        if !rest.is_empty() && (sealed || !last || index < self.published) {
-            let what = "damaged after it was written: signed entries follow it";
-            return Err(self.report(segment, index, Tampering::Changed, what));
-        }
         if index < self.published {
-            return Err(self.report(
-                segment,
-                index,
-                Tampering::Truncated,
-                "the journal ends before what was published",
-            ));
+            let (tampering, what) = if rest.is_empty() {
+                (
+                    Tampering::Truncated,
+                    "the journal ends before what was published",
+                )
+            } else {
+                (
+                    Tampering::Changed,
+                    "it was published, and cannot be read in the journal",
+                )
+            };
+            return Err(self.report(segment, index, tampering, what));
         }
-        if !last && index != first + TILE_WIDTH {
-            return Err(self.report(
-                segment,
-                index,
-                Tampering::Removed,
-                "the journal goes on in another segment",
-            ));
+        if !rest.is_empty() {
+            self.tear(segment, index, rest);
         }
-        self.unfinished_bytes = rest.len() as u64;
+        self.waiting(segment)
+    }
+
+    /// Bundles that were written, and not yet published: readers look there before they look into the journal.
+    fn waiting(&self, segment: u64) -> Result<(), Report> {
+        let mut bytes = Vec::new();
+        let mut found = Vec::new();
+        let first = segment * TILE_WIDTH;
+        for kind in [TileKind::Entries, TileKind::Hashes(0)] {
+            let name = tile_name(kind, segment, TILE_WIDTH);
+            let path = self.dir.join(&name);
+            let limit = match kind {
+                TileKind::Entries => MAX_BUNDLE_BYTES,
+                TileKind::Hashes(_) => MAX_TILE_BYTES,
+            };
+            match fetch(&path, limit, &mut bytes) {
+                Fetched::Missing => continue,
+                Fetched::Bad(why) => {
+                    return Err(Report::of(Some(first), &name, Tampering::Unreadable, why));
+                }
+                Fetched::Whole if kind == TileKind::Entries => {
+                    split_bundle(&bytes, &mut found, |_, _| {});
+                }
+                Fetched::Whole => found = hashes_of(&bytes),
+            }
+            // More than the journal has is found by who looks at the tiles' names.
+            let differing = found.iter().zip(&self.bundle).position(|(a, b)| a != b);
+            if let Some(at) = differing {
+                let (tampering, what) = match kind {
+                    TileKind::Entries => (Tampering::Changed, "it is not what the journal has"),
+                    TileKind::Hashes(_) => (Tampering::HashChanged, "the hash of this entry"),
+                };
+                return Err(Report::of(Some(first + at as u64), &name, tampering, what));
+            }
+        }
         Ok(())
     }
 
     fn entry(&mut self, segment: u64, index: u64, hash: Hash) -> Result<(), Report> {
         if index >= (segment + 1) * TILE_WIDTH {
-            return Err(self.report(
-                segment,
-                index,
-                Tampering::Inserted,
-                "a segment holds 256 entries",
-            ));
+            let what = "a segment holds 256 entries";
+            return Err(self.report(segment, index, Tampering::Inserted, what));
         }
+        self.bundle.push(hash);
         if index < self.published {
             let at = usize::try_from(index % TILE_WIDTH).unwrap_or(usize::MAX);
             if self.last.get(at) == Some(&hash) {
                 return Ok(());
             }
             let to = self.last.iter().position(|signed| *signed == hash);
-            let detail = match to {
-                Some(to) => format!(
-                    "entry {} of the published ones stands in its place",
-                    segment * TILE_WIDTH + to as u64
+            let (tampering, detail) = match to {
+                Some(to) => (
+                    Tampering::Removed,
+                    format!(
+                        "entry {} of the published ones stands in its place",
+                        segment * TILE_WIDTH + to as u64
+                    ),
                 ),
-                None => "the journal has another entry than was published".to_owned(),
+                None => (
+                    Tampering::Changed,
+                    "the journal has another entry than was published".to_owned(),
+                ),
             };
-            return Err(self.report(segment, index, Tampering::Changed, &detail));
+            return Err(self.report(segment, index, tampering, &detail));
         }
         self.range.push(hash);
         self.since_seal.push_back(hash);
-        if self.known == Some(self.range.size()) {
-            self.root_at_known = Some(self.range.root());
+        if self.sweep.wanted() == Some(self.range.size()) {
+            self.sweep.take(self.range.root());
         }
         Ok(())
     }
 
     fn seal(&mut self, segment: u64, index: u64, note: &str) -> Result<(), Report> {
         let seal = Checkpoint::open(note, self.key).map_err(|error| {
-            self.report(
-                segment,
-                index,
-                Tampering::CheckpointChanged,
-                &format!("a seal: {error}"),
-            )
+            let detail = format!("a seal: {error}");
+            let tampering = Tampering::of_checkpoint(&error);
+            self.report(segment, index, tampering, &detail)
         })?;
         if seal.size > index {
             let detail = format!("a seal covers {} entries", seal.size);
@@ -192,13 +338,20 @@ impl<'a> Tail<'a> {
         }
         let from = self.sealed.size();
         self.seal_up_to(seal.size);
-        if self.sealed.size() == seal.size && self.sealed.root() != seal.root {
-            let until = seal.size.saturating_sub(1);
-            let detail =
-                format!("of the entries {from} to {until} that a seal covers, at least one");
-            return Err(self.report(segment, from, Tampering::Changed, &detail));
+        if self.sealed.size() != seal.size || self.sealed.root() == seal.root {
+            return Ok(());
         }
-        Ok(())
+        let file = format!("{JOURNAL_DIR}/{segment:012}");
+        let until = seal.size.saturating_sub(1);
+        let mut report = Report::new();
+        if seal.size <= self.published {
+            let detail = "a seal and the checkpoint, both signed, are over different entries";
+            report.add_range(0, until, &file, Tampering::Forked, detail);
+        } else {
+            let detail = "at least one of the entries that a seal covers";
+            report.add_range(from.min(until), until, &file, Tampering::Changed, detail);
+        }
+        Err(report)
     }
 
     fn seal_up_to(&mut self, size: u64) {
@@ -211,11 +364,7 @@ impl<'a> Tail<'a> {
     }
 
     fn report(&self, segment: u64, index: u64, tampering: Tampering, detail: &str) -> Report {
-        Report::of(
-            Some(index),
-            &format!("{JOURNAL_DIR}/{segment:012}"),
-            tampering,
-            detail,
-        )
+        let file = format!("{JOURNAL_DIR}/{segment:012}");
+        Report::of(Some(index), &file, tampering, detail)
     }
 }

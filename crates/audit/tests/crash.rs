@@ -346,7 +346,7 @@ fn l31_a_sealed_entry_changed_in_the_journal_is_found_before_it_is_published() {
         b"log\n3\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n\xe2\x80\x94 log AAAAAAAA\n",
     );
     fs::write(copy.path().join(SEGMENT), [&whole, &forged[..]].concat()).expect("writes");
-    refused(&copy, 3, Tampering::CheckpointChanged);
+    refused(&copy, 3, Tampering::ForeignKey);
 }
 
 /// Writes until the disk is full, and sees that nothing is written any more after that.
