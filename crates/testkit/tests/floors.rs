@@ -20,7 +20,7 @@ const WALLS: &[&str] = &["jail", "wasm", "egress", "remote"];
 const FOUNDATIONS: &[&str] = &["wall", "runtime", "secret"];
 const ASSEMBLY: &[&str] = &["gate", "bailiwick", "verify"];
 /// What reads logs, and goes on from there.
-const READERS: &[&str] = &["export", "report"];
+const READERS: &[&str] = &["export", "index", "report"];
 /// What asks questions of policies.
 const ANALYSIS: &[&str] = &["analyze"];
 const CHORES: &[&str] = &["testkit", "bench", "escape", "xtask"];
@@ -30,6 +30,7 @@ const ONE_USER: &[(&str, &str)] = &[
     ("cedar-policy", "policy"),
     ("biscuit-auth", "token"),
     ("age", "secret"),
+    ("rusqlite", "index"),
     ("wasmtime", "wasm"),
     ("landlock", "jail"),
     ("seccompiler", "jail"),
@@ -39,6 +40,7 @@ const ONE_USER: &[(&str, &str)] = &[
 /// Who may use a foreign crate besides; mostly the benchmarks, which measure what is wrapped as their baseline.
 const BASELINES: &[(&str, &str)] = &[
     ("cedar-policy", "bench"),
+    ("rusqlite", "bench"),
     // Its symbolic compiler speaks Cedar's own types.
     ("cedar-policy", "analyze"),
     ("landlock", "bench"),

@@ -19,54 +19,150 @@ pub(crate) struct AuditArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Check every entry, tile and signature
-    Verify {
-        /// An older checkpoint of this log, which must lie in its past
-        #[arg(long, value_name = "FILE")]
-        since: Option<PathBuf>,
-        /// The verifier key, kept elsewhere; the one beside the log unless named
-        #[arg(long, value_name = "FILE")]
-        key: Option<PathBuf>,
-    },
-    /// Show the newest entries
-    Tail {
-        /// How many
-        #[arg(short = 'n', long, default_value_t = 20)]
-        lines: u64,
-        /// Go on as entries arrive
-        #[arg(short, long)]
-        follow: bool,
-    },
+    Verify(VerifyArgs),
+    /// Write a proof that an entry is in the log, or that the log continues an older checkpoint
+    Prove(super::prove::ProveArgs),
+    /// Check a proof, without the log and offline
+    CheckProof(super::prove::CheckArgs),
+    /// Ask the witnesses and publish the checkpoints now, as bailiwick.yaml has it
+    Publish,
+    /// Show the newest entries, and go on with `--follow`
+    Tail(TailArgs),
     /// Find entries
     Query(QueryArgs),
+    /// Tell the story of a session: what was asked, got and done, and what was stopped
+    Timeline(TimelineArgs),
+    /// Send entries on as OCSF, OpenTelemetry, syslog or CEF
+    Export(ExportArgs),
+    /// Bring the index of the log up to date, which makes queries fast
+    Index(IndexArgs),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct QueryArgs {
+pub(crate) struct VerifyArgs {
+    /// Older checkpoints, which must lie in the log's past: a file with one or many, or a folder of them
+    #[arg(long, value_name = "PATH")]
+    pub(crate) since: Vec<PathBuf>,
+    /// The verifier key, kept elsewhere; the one beside the log unless named
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// The folder into which entries were archived before they were pruned from the log
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) archive: Option<PathBuf>,
+}
+
+/// Which entries; all that is given must hold.
+#[derive(Debug, Default, Args)]
+pub(crate) struct FilterArgs {
     /// Of this plugin
     #[arg(long)]
     pub(crate) plugin: Option<String>,
     /// Of this user
     #[arg(long)]
     pub(crate) user: Option<String>,
-    /// Of this session
+    /// Of this session; the first 8 characters of its id will do
     #[arg(long)]
     pub(crate) session: Option<String>,
+    /// Of this agent
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
     /// With this decision: grant, partial, deny or ask
     #[arg(long)]
     pub(crate) decision: Option<String>,
+    /// That name this capability, or one that overlaps with it: `read_files`, `read_files:/data/`, `/data/hr/x`,
+    /// `network_access:api.example.com`
+    #[arg(long, value_name = "CAPABILITY")]
+    pub(crate) capability: Option<String>,
     /// Of this kind, such as `tool_call`
     #[arg(long)]
     pub(crate) kind: Option<String>,
-    /// Not before this time (RFC 3339)
+    /// About this tool
     #[arg(long)]
+    pub(crate) tool: Option<String>,
+    /// From this time on: `2026-11-23`, `2026-11-23T15:04`, or `2h` for two hours ago (also s, m, d, w)
+    #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
-    /// Not after this time (RFC 3339)
-    #[arg(long)]
+    /// Before this time, likewise
+    #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
-    /// With this text somewhere
+    /// With this text somewhere in their JSON
     #[arg(long)]
     pub(crate) text: Option<String>,
+    /// Upper and lower case of the text are the same
+    #[arg(short, long, requires = "text")]
+    pub(crate) ignore_case: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
     /// At most so many
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER")]
     pub(crate) limit: Option<u64>,
+    /// The newest first
+    #[arg(long)]
+    pub(crate) reverse: bool,
+    /// Only say how many there are
+    #[arg(long)]
+    pub(crate) count: bool,
+    /// Read the whole log, and ask no index
+    #[arg(long)]
+    pub(crate) no_index: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TailArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// How many
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 20)]
+    pub(crate) lines: u64,
+    /// Go on as entries arrive
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TimelineArgs {
+    /// The session; the first 8 characters of its id will do
+    #[arg(required_unless_present = "plugin")]
+    pub(crate) session: Option<String>,
+    /// Only this plugin; without a session, in all of them
+    #[arg(long)]
+    pub(crate) plugin: Option<String>,
+    /// From this time on, as for `query`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// `ocsf`, `otlp`, `syslog` or `cef`
+    #[arg(long)]
+    pub(crate) format: String,
+    /// A file, `-`, or http://, https://, tcp://, tls://, udp:// or unix:PATH
+    #[arg(long, value_name = "TARGET", default_value = "-")]
+    pub(crate) to: String,
+    /// Go on as entries arrive, and from there the next time
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// A header of requests, with the environment variable that holds its value
+    #[arg(long, value_name = "NAME=VARIABLE")]
+    pub(crate) header: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IndexArgs {
+    /// Make it anew from the log
+    #[arg(long)]
+    pub(crate) rebuild: bool,
+    /// Compare it with the log, entry by entry
+    #[arg(long, conflicts_with = "rebuild")]
+    pub(crate) check: bool,
 }

@@ -1,7 +1,16 @@
 //! `bailiwick audit`: read, verify and prove the log.
 
+mod asked;
 mod cli;
+mod deed;
+mod export;
+mod follow;
+mod index;
+mod prove;
+mod publish;
 mod read;
+mod story;
+mod timeline;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -11,17 +20,26 @@ use anyhow::bail;
 
 pub(crate) use cli::AuditArgs;
 
+use crate::config::Config;
 use crate::home::Home;
 use cli::AuditCommand;
 
-pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
-    let logs = logs(args.log.as_deref())?;
+pub(crate) fn run(args: &AuditArgs, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    // Whoever checks a proof has no log.
+    let logs = match &args.command {
+        AuditCommand::CheckProof(_) => Vec::new(),
+        _ => logs(args.log.as_deref())?,
+    };
     match &args.command {
-        AuditCommand::Verify { since, key } => {
-            verify::verify_all(&logs, since.as_deref(), key.as_deref(), args.json)
-        }
-        AuditCommand::Tail { lines, follow } => read::show_tail(&logs, *lines, *follow, args.json),
+        AuditCommand::CheckProof(check) => prove::check(check, args.json),
+        AuditCommand::Prove(prove) => prove::prove(&logs, prove),
+        AuditCommand::Publish => publish::publish(&logs, config, args.json),
+        AuditCommand::Verify(verify) => verify::verify_all(&logs, verify, args.json),
+        AuditCommand::Tail(tail) => follow::show_tail(&logs, tail, args.log.is_none(), args.json),
         AuditCommand::Query(query) => read::find(&logs, query, args.json),
+        AuditCommand::Timeline(timeline) => timeline::tell(&logs, timeline, args.json),
+        AuditCommand::Export(export) => export::run(&logs, export, Config::find(config)?),
+        AuditCommand::Index(index) => index::run(&logs, index, args.json),
     }
 }
 
