@@ -140,6 +140,19 @@ impl SignedNote {
         Ok(())
     }
 
+    /// Adds the lines of several answers ([`SignedNote::add_lines`]).
+    ///
+    /// # Errors
+    /// As [`SignedNote::add_lines`].
+    pub fn add_lines_of(
+        &mut self,
+        answers: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<(), NoteError> {
+        answers
+            .into_iter()
+            .try_for_each(|lines| self.add_lines(lines.as_ref()))
+    }
+
     /// The same note with the signatures of the keys with these names and ids alone.
     #[must_use]
     pub fn with_only(&self, keys: &[(&str, u32)]) -> Self {

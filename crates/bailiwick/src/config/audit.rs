@@ -1,6 +1,7 @@
 //! The key `audit`: one word, or a map with more to say.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, Visitor};
@@ -17,24 +18,48 @@ pub(crate) enum AuditMode {
     Strict,
 }
 
+/// A witness that is asked to cosign the log's checkpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WitnessAt {
+    /// Its submission prefix.
+    pub(crate) url: String,
+    /// Its key: `name+0123abcd+base64`, type 0x04.
+    pub(crate) key: String,
+}
+
+/// A place where the log's checkpoints are published: exactly one of `file`, `url` and `git`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PublishTo {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) url: Option<String>,
+    /// Of `url`: `put` or `post`.
+    pub(crate) method: Option<PublishMethod>,
+    pub(crate) git: Option<PathBuf>,
+    /// Of `git`.
+    pub(crate) branch: Option<String>,
+}
+
+/// How a checkpoint is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PublishMethod {
+    Put,
+    Post,
+}
+
 /// What is done with the log. `audit: strict` is short for `audit: {mode: strict}`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 pub(crate) struct Audit {
     pub(crate) mode: AuditMode,
-}
-
-/// The keys of the map.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Keys {
-    mode: AuditMode,
-}
-
-impl From<Keys> for Audit {
-    fn from(keys: Keys) -> Self {
-        let Keys { mode } = keys;
-        Self { mode }
-    }
+    pub(crate) witnesses: Vec<WitnessAt>,
+    /// How many of the witnesses have to cosign.
+    pub(crate) at_least: usize,
+    pub(crate) publish: Vec<PublishTo>,
+    /// Where it is sent on to.
+    pub(crate) export: Vec<super::Export>,
 }
 
 impl<'de> Deserialize<'de> for Audit {
@@ -62,9 +87,8 @@ impl<'de> Deserialize<'de> for Audit {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Audit, A::Error> {
-                let keys =
-                    Keys::deserialize(MapAccessDeserializer::new(map)).map_err(A::Error::custom)?;
-                Ok(keys.into())
+                // The derived reader of the map, as a function of its own.
+                Audit::deserialize(MapAccessDeserializer::new(map)).map_err(A::Error::custom)
             }
         }
         deserializer.deserialize_any(WordOrMap)

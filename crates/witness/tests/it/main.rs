@@ -8,6 +8,5 @@
 mod crash;
 mod decide;
 mod http;
-mod peers;
 mod publish;
 mod support;
