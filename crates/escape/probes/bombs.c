@@ -189,7 +189,7 @@ static void large_pipes(char **a) {
     most(RLIMIT_NOFILE);
     for (int i = 0; i < 120; i++) {
         TRY(pipe(ends));
-        TRY(fcntl(ends[0], F_SETPIPE_SZ, 1 << 20));
+        if (fcntl(ends[0], F_SETPIPE_SZ, 1 << 20) < 0) break;
     }
     hold();
 }

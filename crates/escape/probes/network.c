@@ -82,6 +82,96 @@ static void resolve(char **a) {
     TRY(sendto(socket_, query, at + length + 13, 0, (void *)&to, size));
 }
 
+/* Where names are asked for: what resolv.conf says inside, and nobody bare. */
+static int resolver(char *at) {
+    FILE *file = fopen("/etc/resolv.conf", "r");
+    char line[256];
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "nameserver %63s", at) == 1 && !strncmp(at, "198.18.", 7)) return 1;
+    return 0;
+}
+
+/* Asks for NAME (dots between labels) and a type; gives the answer's length. */
+static ssize_t ask(const char *server, const char *name, int type, int kind, unsigned char *answer, size_t room) {
+    struct sockaddr_storage to;
+    socklen_t size = inet_to(server, "53", &to);
+    unsigned char query[600] = {0, 0, 7, 7, 1, 0, 0, 1}, *at = query + 14;
+    for (const char *label = name; *label;) {
+        size_t length = strcspn(label, ".");
+        *at++ = length, memcpy(at, label, length), at += length, label += length + (label[length] == '.');
+    }
+    *at++ = 0, *at++ = type >> 8, *at++ = type, *at++ = 0, *at++ = 1;
+    size_t length = at - query - 2;
+    query[0] = length >> 8, query[1] = length;
+    int socket_ = TRY(socket(to.ss_family, kind, 0));
+    struct timeval patience = {2, 0};
+    setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    TRY(connect(socket_, (void *)&to, size));
+    int stream = kind == SOCK_STREAM;
+    TRY(send(socket_, query + (stream ? 0 : 2), length + (stream ? 2 : 0), 0));
+    ssize_t got = TRY(recv(socket_, answer, room, 0));
+    return stream ? (memmove(answer, answer + 2, got - 2), got - 2) : got;
+}
+
+/* Anything but a name's address that came back could carry data; for names that are not granted, the address as well. */
+static void ask_name(char **a) {
+    char server[64], name[512];
+    unsigned char answer[2048] = {0};
+    if (!resolver(server)) fail("there is no resolver of ours");
+    snprintf(name, sizeof name, "%s", a[0]);
+    ssize_t got = ask(server, name, atoi(a[1]), atoi(a[2]) ? SOCK_STREAM : SOCK_DGRAM, answer, sizeof answer);
+    if (got > 12 && (answer[6] || answer[7])) printf("answered %s\n", mark);
+    else printf("no answer, code %d\n", answer[3] & 15);
+}
+
+/* Sends text to a port of `localhost`, as it was granted by name. In the text, ~ ends a line. */
+static void say_to_name(char **a) {
+    char server[64], address[64] = "127.0.0.1", text[4096];
+    unsigned char answer[512];
+    if (resolver(server)) {
+        ssize_t got = ask(server, "localhost", 1, SOCK_DGRAM, answer, sizeof answer);
+        if (got > 16) inet_ntop(AF_INET, answer + got - 4, address, sizeof address);
+    }
+    struct sockaddr_storage to;
+    socklen_t size = inet_to(address, a[0], &to);
+    char *out = text;
+    for (const char *in = a[1]; *in && out < text + sizeof text - 2; in++)
+        if (*in == '~') *out++ = '\r', *out++ = '\n';
+        else *out++ = *in;
+    int socket_ = TRY(socket(to.ss_family, SOCK_STREAM, 0));
+    TRY(connect(socket_, (void *)&to, size));
+    TRY(send(socket_, text, out - text, 0));
+    usleep(300000);
+}
+
+/* A TLS greeting for the given name, with MARK as its session. */
+static void greet_name(char **a) {
+    unsigned char hello[512] = {22, 3, 1, 0, 0, 1, 0, 0, 0, 3, 3}, *at = hello + 11 + 32;
+    size_t name = strlen(a[1]), session = strlen(mark) < 32 ? strlen(mark) : 32;
+    *at++ = session, memcpy(at, mark, session), at += session;
+    memcpy(at, "\0\2\x13\1\1\0", 6), at += 6;
+    unsigned char *extensions = at;
+    at += 2;
+    if (name) {
+        *at++ = 0, *at++ = 0, *at++ = 0, *at++ = name + 5, *at++ = 0, *at++ = name + 3, *at++ = 0, *at++ = 0;
+        *at++ = name, memcpy(at, a[1], name), at += name;
+    }
+    extensions[0] = 0, extensions[1] = at - extensions - 2;
+    hello[8] = at - hello - 9, hello[3] = (at - hello - 5) >> 8, hello[4] = at - hello - 5;
+    char server[64], address[64] = "127.0.0.1";
+    unsigned char answer[512];
+    if (resolver(server)) {
+        ssize_t got = ask(server, "localhost", 1, SOCK_DGRAM, answer, sizeof answer);
+        if (got > 16) inet_ntop(AF_INET, answer + got - 4, address, sizeof address);
+    }
+    struct sockaddr_storage to;
+    socklen_t size = inet_to(address, a[0], &to);
+    int socket_ = TRY(socket(to.ss_family, SOCK_STREAM, 0));
+    TRY(connect(socket_, (void *)&to, size));
+    TRY(send(socket_, hello, at - hello, 0));
+    usleep(300000);
+}
+
 /* Is listened to; the runner calls. */
 static void serve(char **a) {
     struct sockaddr_storage at;
@@ -284,6 +374,9 @@ const struct attack network[] = {{"stream", stream},
                                  {"broadcast", broadcast},
                                  {"resolve", resolve},
                                  {"serve", serve},
+                                 {"ask-name", ask_name},
+                                 {"say-to-name", say_to_name},
+                                 {"greet-name", greet_name},
                                  {"serve-unix", serve_unix},
                                  {"raw-udp", raw_udp},
                                  {"packet", packet},

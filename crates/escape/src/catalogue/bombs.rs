@@ -107,8 +107,28 @@ pub(super) const STARVING: &[Probe] = &[
     probe("inotify", &["watches"], Canary::Told("starved of inotify")).alone(),
     probe("room in pipes", &["pipes"], ROOM).alone(),
     probe("room in pipes, by large ones", &["large-pipes"], ROOM).alone(),
-    probe("room in pipes, on their way in sockets", &["hidden-pipes"], ROOM).alone(),
-    probe("descriptors on the way", &["passing"], Canary::Told("starved of descriptors on the way")).alone(),
-    probe("pending signals", &["pending-signals", "200000"], Canary::Told("starved of timers")).alone(),
-    probe("timers", &["timers", "200000"], Canary::Told("starved of timers")).alone(),
+    probe(
+        "room in pipes, on their way in sockets",
+        &["hidden-pipes"],
+        ROOM,
+    )
+    .alone(),
+    probe(
+        "descriptors on the way",
+        &["passing"],
+        Canary::Told("starved of descriptors on the way"),
+    )
+    .alone(),
+    probe(
+        "pending signals",
+        &["pending-signals", "200000"],
+        Canary::Told("starved of timers"),
+    )
+    .alone(),
+    probe(
+        "timers",
+        &["timers", "200000"],
+        Canary::Told("starved of timers"),
+    )
+    .alone(),
 ];

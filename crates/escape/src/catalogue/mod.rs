@@ -4,6 +4,7 @@ mod bombs;
 mod files;
 mod kernel;
 mod leftovers;
+mod names;
 mod network;
 mod processes;
 mod programs;
@@ -16,7 +17,7 @@ const SAID: Canary = Canary::Said;
 
 /// Every attack, in the order in which it is shown.
 pub(crate) fn all() -> Vec<Probe> {
-    let classes: [(&'static str, &[Probe]); 25] = [
+    let classes: [(&'static str, &[Probe]); 26] = [
         ("files", files::FILES),
         ("links and races", files::LINKS),
         ("/proc and /sys", processes::PROC),
@@ -41,6 +42,7 @@ pub(crate) fn all() -> Vec<Probe> {
         ("secrets", secrets::SECRETS),
         ("programs", programs::PROGRAMS),
         ("granted network", network::GRANTED),
+        ("granted names", names::NAMES),
         ("what is granted", files::GRANTED),
     ];
     let named = |(class, probes): (&'static str, &[Probe])| {
