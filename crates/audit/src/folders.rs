@@ -89,31 +89,37 @@ pub(crate) fn make_folder(disk: &dyn Disk, folder: &Path) -> Result<(), AuditErr
     }
 }
 
-/// Makes a folder and those above it that are missing, for good.
+/// Makes a folder and those above it that are missing, for good. Those that are there may have been made just before a
+/// crash, so their names are flushed too.
 pub(crate) fn make_folders(disk: &dyn Disk, folder: &Path) -> Result<(), AuditError> {
     let parent = match folder.parent() {
         Some(parent) if parent == Path::new("") => Path::new("."),
         Some(parent) => parent,
         None => return Ok(()),
     };
-    match disk.create_folder(folder) {
-        // It may have been made just before a crash, so its name is flushed too, unless it lies in a folder that is not
-        // ours to open.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            return match disk.sync_folder(parent) {
-                Err(error) if error.kind() != ErrorKind::PermissionDenied => {
-                    Err(AuditError::io("flush", parent)(error))
-                }
-                _ => Ok(()),
-            };
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            make_folders(disk, parent)?;
-            make_folder(disk, folder)?;
-        }
-        made => made.map_err(AuditError::io("create", folder))?,
+    if disk.look(folder).is_err() {
+        make_folders(disk, parent)?;
+        make_folder(disk, folder)?;
+        return sync_folder(disk, parent);
     }
-    sync_folder(disk, parent)
+    if parent != Path::new(".") {
+        make_folders(disk, parent)?;
+    }
+    match disk.sync_folder(parent) {
+        Err(error) if !is_not_ours(&error) => Err(AuditError::io("flush", parent)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a folder far above lies where one cannot flush it, and whoever made it has to see to it.
+fn is_not_ours(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::InvalidInput
+            | ErrorKind::Unsupported
+    )
 }
 
 /// Flushes a folder, so that the names in it survive power loss.

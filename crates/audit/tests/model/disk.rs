@@ -138,6 +138,18 @@ impl Sim {
         self
     }
 
+    /// The same disk, working again.
+    pub(crate) fn without_fault(&self) -> Self {
+        self.world().fault = None;
+        self.clone()
+    }
+
+    /// The same disk, on which nobody's lock is seen.
+    pub(crate) fn without_locks(&self) -> Self {
+        self.world().locked.clear();
+        self.clone()
+    }
+
     pub(crate) fn requests(&self) -> u64 {
         self.world().requests
     }

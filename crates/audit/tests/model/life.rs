@@ -65,10 +65,22 @@ pub(crate) fn event(number: usize) -> Event {
 
 /// Lives until the acts are done or the disk fails. What an error was returned for was promised nothing.
 pub(crate) fn live(disk: &Sim, options: &Options, acts: &[Act], promised: &mut Promised) -> bool {
+    live_in(&mut None, disk, options, acts, promised)
+}
+
+/// The same; `last` is the log as it was when it ended.
+pub(crate) fn live_in(
+    last: &mut Option<Log>,
+    disk: &Sim,
+    options: &Options,
+    acts: &[Act],
+    promised: &mut Promised,
+) -> bool {
     let open = || Log::open(Path::new(DIR), options.clone());
     let Ok(mut log) = open() else {
         return false;
     };
+    *last = Some(log.clone());
     let subject = Subject::default().with_user("ann");
     for (number, act) in acts.iter().enumerate() {
         let done = match act {
@@ -87,18 +99,19 @@ pub(crate) fn live(disk: &Sim, options: &Options, acts: &[Act], promised: &mut P
                 })
             }
             Act::Flush => log.flush().map(|()| keep_all(promised)),
-            Act::Reopen => log.close().map(|()| keep_all(promised)).and_then(|()| {
-                drop(log.clone());
-                Ok(())
-            }),
+            Act::Reopen => log.close().map(|()| keep_all(promised)),
         };
         if done.is_err() {
             return false;
         }
         if *act == Act::Reopen {
             drop(log);
+            *last = None;
             match open() {
-                Ok(next) => log = next,
+                Ok(next) => {
+                    *last = Some(next.clone());
+                    log = next;
+                }
                 Err(_) => return false,
             }
         }
@@ -124,10 +137,25 @@ pub(crate) fn read(folder: &Path) -> (Vec<Hash>, Verified) {
         Ok(verified) => verified,
         Err(report) => unreachable!("{report}"),
     };
-    let leaves = query(folder, Filter::default())
-        .map(|stored| leaf_hash(&stored.expect("an entry").json))
-        .collect();
-    (leaves, verified)
+    let leaves = query(folder, Filter::default()).map(|stored| {
+        let stored = stored.expect("an entry");
+        let entry = stored.entry().expect("an entry");
+        let ours = matches!(&entry.event, Event::GateStop { .. });
+        assert!(
+            !ours || entry.subject.user.as_deref() == Some("ann"),
+            "entry {} lost what opens it: {entry:?}",
+            stored.index
+        );
+        leaf_hash(&stored.json)
+    });
+    (leaves.collect(), verified)
+}
+
+/// The leaves alone, whatever opens them.
+pub(crate) fn leaves(folder: &Path) -> Vec<Hash> {
+    let all = query(folder, Filter::default());
+    all.map(|stored| leaf_hash(&stored.expect("an entry").json))
+        .collect()
 }
 
 /// Opens the log on what is left, and sees that all promises were kept and that the log holds and goes on.
@@ -136,7 +164,7 @@ pub(crate) fn recover(left: &Sim, end: End, promised: &Promised, what: &str) -> 
         Ok(log) => log,
         Err(error) => unreachable!("{what}: {error}"),
     };
-    log.append_durable(&Subject::default(), &event(1))
+    log.append_durable(&Subject::default().with_user("ann"), &event(1))
         .expect(what);
     log.close().expect(what);
     drop(log);
@@ -144,7 +172,7 @@ pub(crate) fn recover(left: &Sim, end: End, promised: &Promised, what: &str) -> 
 }
 
 /// A folder in memory where there is such a place: thousands of rounds need not touch a disk.
-fn scratch() -> tempfile::TempDir {
+pub(crate) fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let folder = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir());
     folder.expect("folder")
