@@ -1,17 +1,21 @@
 //! `bailiwick.yaml`: which plugins, which policies, and the facts that policies may use.
 
 mod audit;
+mod export;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use bailiwick_capability::DnsName;
 use bailiwick_policy::{Pdp, PolicySource};
+use bailiwick_wall::{Prefix, PrivateNames};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde::Deserialize;
 
-pub(crate) use audit::{Audit, AuditMode};
+pub(crate) use audit::{Audit, AuditMode, PublishMethod, PublishTo};
+pub(crate) use export::{Export, HeaderValue};
 
 pub(crate) const FILE: &str = "bailiwick.yaml";
 
@@ -79,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) watch: Watched,
     /// Certificates of authorities that are trusted besides the machine's own, in PEM.
     pub(crate) trust: Vec<PathBuf>,
+    /// Names of private networks, each with the addresses that it may lead to.
+    pub(crate) private_names: BTreeMap<String, Vec<String>>,
     /// The file itself.
     #[serde(skip)]
     pub(crate) file: Option<PathBuf>,
@@ -98,6 +104,7 @@ impl Default for Config {
             secrets: Secrets::default(),
             watch: Watched::default(),
             trust: Vec::new(),
+            private_names: BTreeMap::new(),
             file: None,
         }
     }
@@ -128,7 +135,9 @@ impl Config {
         let dir = real.parent().unwrap_or(Path::new("/"));
         let named = config.plugins.iter_mut().chain(&mut config.policies);
         let named = named.chain(&mut config.trust);
-        for entry in named.chain(&mut config.secrets.identity) {
+        let places = config.audit.publish.iter_mut();
+        let places = places.flat_map(|to| to.file.iter_mut().chain(&mut to.git));
+        for entry in named.chain(&mut config.secrets.identity).chain(places) {
             *entry = dir.join(&*entry);
         }
         config.file = Some(real);
@@ -152,6 +161,21 @@ impl Config {
             .chain(&self.trust)
             .chain(&self.file)
             .map(PathBuf::as_path)
+    }
+
+    /// The names of `private_names:` with their ranges of addresses.
+    pub(crate) fn private_names(&self) -> anyhow::Result<PrivateNames> {
+        let entries = self.private_names.iter().map(|(name, ranges)| {
+            let parsed = DnsName::parse(name)
+                .with_context(|| format!("`private_names`: `{name}` is no name of a host"))?;
+            let ranges = ranges.iter().map(|range| range.parse::<Prefix>());
+            let ranges = ranges
+                .collect::<Result<Vec<_>, _>>()
+                .with_context(|| format!("`private_names` of `{name}`"))?;
+            Ok((parsed, ranges))
+        });
+        let entries: Vec<_> = entries.collect::<anyhow::Result<_>>()?;
+        Ok(PrivateNames::new(entries))
     }
 
     /// The authorities of `trust:`, in DER.
@@ -273,7 +297,8 @@ mod tests {
             .filter(|line| !line.starts_with([' ', '#']))
             .filter_map(|line| Some(line.split_once(':')?.0))
             .collect();
-        let keys = "plugins policies default_policies environment labels classification users audit secrets watch trust";
+        let keys = "plugins policies default_policies environment labels classification users audit secrets watch trust \
+                    private_names";
         assert_eq!(told, keys.split(' ').collect::<Vec<_>>());
         assert_ne!(config.plugins, Vec::<PathBuf>::new());
         assert_eq!(config.users["alice"].roles, ["analyst"]);
@@ -283,7 +308,7 @@ mod tests {
     fn the_documentation_tells_the_truth_about_defaults() {
         let said = Config::parse(
             "{plugins: [], policies: [], default_policies: true, environment: development, labels: [],
-              classification: {}, users: {}, audit: normal, secrets: {keep: auto}, watch: everything, trust: []}",
+              classification: {}, users: {}, audit: normal, secrets: {keep: auto}, watch: everything, trust: [], private_names: {}}",
         );
         assert_eq!(said.unwrap(), Config::default());
     }

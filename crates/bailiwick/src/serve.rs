@@ -25,6 +25,7 @@ pub(crate) fn run(args: &ServeArgs, named: Option<&Path>) -> anyhow::Result<()> 
     let home = Home::locate()?;
     let parts = Parts::new(&config, &home, &args.given.allow);
     let host = Arc::new(host(&parts)?);
+    let recorder = host.recorder.clone();
     // Names stay as an agent knows them where there is nothing to tell apart.
     let alone = sources.len() == 1;
     let namespaced = args.command.is_empty() && !(args.manifest.is_some() && alone);
@@ -32,7 +33,11 @@ pub(crate) fn run(args: &ServeArgs, named: Option<&Path>) -> anyhow::Result<()> 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    let exports = crate::export::prepare(&config, &home)?;
+    runtime.block_on(crate::export::record(&recorder, &exports))?;
+    let exports = exports.start();
     let outcome = runtime.block_on(serve_gate(&gate));
+    exports.finish();
     // A read of standard input cannot be interrupted, so its thread is not waited for.
     runtime.shutdown_background();
     outcome

@@ -34,6 +34,8 @@ pub(crate) enum AuditCommand {
     Timeline(TimelineArgs),
     /// Send entries on as OCSF, OpenTelemetry, syslog or CEF
     Export(ExportArgs),
+    /// Say what the log shows for the controls of NIST SP 800-53 or SOC 2, and what it does not
+    Report(super::report::ReportArgs),
     /// Bring the index of the log up to date, which makes queries fast
     Index(IndexArgs),
 }

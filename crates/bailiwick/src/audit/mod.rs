@@ -9,6 +9,7 @@ mod index;
 mod prove;
 mod publish;
 mod read;
+mod report;
 mod story;
 mod timeline;
 mod verify;
@@ -39,6 +40,7 @@ pub(crate) fn run(args: &AuditArgs, config: Option<&Path>) -> anyhow::Result<Exi
         AuditCommand::Query(query) => read::find(&logs, query, args.json),
         AuditCommand::Timeline(timeline) => timeline::tell(&logs, timeline, args.json),
         AuditCommand::Export(export) => export::run(&logs, export, Config::find(config)?),
+        AuditCommand::Report(report) => report::run(&logs, report),
         AuditCommand::Index(index) => index::run(&logs, index, args.json),
     }
 }
