@@ -58,7 +58,7 @@ fn rule(id: &str, user: &str, granted: &Granted) -> Result<Rule, PolicyError> {
 }
 
 /// A permit for one granted atom, in Cedar.
-fn permit(who: &str, granted: &Granted) -> Result<String, Problem> {
+pub(crate) fn permit(who: &str, granted: &Granted) -> Result<String, Problem> {
     let kind = granted.capability().kind();
     let action = Type::Action.uid(kind.as_str())?;
     let mut text = format!("permit ({who}, action == {action}, resource)");
@@ -75,7 +75,7 @@ fn permit(who: &str, granted: &Granted) -> Result<String, Problem> {
 }
 
 /// What makes a resource lie inside a capability; none where every resource of the kind does.
-fn condition(capability: &Capability) -> Result<Option<String>, Problem> {
+pub(crate) fn condition(capability: &Capability) -> Result<Option<String>, Problem> {
     let inside = |uid: EntityUid| format!("resource in {uid}");
     let exactly = |uid: EntityUid| format!("resource == {uid}");
     let kind = capability.kind();

@@ -20,6 +20,8 @@ pub(crate) struct Rule {
     pub(crate) expires: Option<i64>,
     pub(crate) quota: Option<Quota>,
     pub(crate) literals: Vec<Literal>,
+    /// The source and the line where it stands.
+    pub(crate) place: Option<(String, usize)>,
     /// Sets of entities, one of which must be near for it to apply.
     pub(crate) keys: Vec<Keys>,
     /// The circumstances that it reads.
@@ -49,6 +51,7 @@ impl Rule {
         Ok(Self {
             id: id.to_owned(),
             policy: policy.new_id(PolicyId::new(id)),
+            place: None,
             keys: key::of(policy),
             mentions: Mentions::of(policy),
             quota: annotations.quota,

@@ -208,6 +208,7 @@ impl Reader<'_> {
                 self.problem(self.find(span, &format!("@{name}")), what, mend)
             })?;
         let place = self.problem(span, "", "");
+        let line = (self.source.name.clone(), place.line);
         let place = match place.column {
             1 => place.line.to_string(),
             column => format!("{}:{column}", place.line),
@@ -217,8 +218,9 @@ impl Reader<'_> {
             .clone()
             .unwrap_or_else(|| format!("{}:{place}", self.source.name));
         let at = |uid: &str| self.find(span, uid);
-        let rule = Rule::new(&id, policy, annotations)
+        let mut rule = Rule::new(&id, policy, annotations)
             .map_err(|(uid, (what, mend))| self.problem(at(&uid), what, mend))?;
+        rule.place = Some(line);
         self.only_on_calls(&rule, span)?;
         for uid in policy.entity_literals() {
             let label = uid.id().unescaped();

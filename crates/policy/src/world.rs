@@ -236,7 +236,7 @@ fn is_port_of(literal: &Literal, action: &str) -> bool {
 }
 
 /// Whether every point of `a` lies in `b`, or none does; nothing where some do, or it is not known.
-fn relation(a: &Constant, b: &Constant) -> Option<bool> {
+pub(crate) fn relation(a: &Constant, b: &Constant) -> Option<bool> {
     let within = |part: &Capability| match b.project(part) {
         None => Some(false),
         Some(inside) => (inside == *part).then_some(true),
