@@ -1,6 +1,7 @@
 //! What is measured, a file each.
 
 mod audit;
+mod audit_query;
 mod call;
 mod decision;
 mod egress;
@@ -88,6 +89,10 @@ const GROUPS: &[Group] = &[
     Group {
         name: "audit",
         measure: audit::measure,
+    },
+    Group {
+        name: "audit-query",
+        measure: audit_query::measure,
     },
     Group {
         name: "token",

@@ -152,6 +152,7 @@ pub(super) fn of(entry: &Entry) -> Deed {
 fn decision(outcome: Outcome, moment: Moment, atoms: &[AtomDecision]) -> Deed {
     let asked: Vec<&String> = atoms.iter().map(|atom| &atom.asked).collect();
     let what = match moment {
+        Moment::Load if atoms.len() == 1 => "decision on 1 atom".to_owned(),
         Moment::Load => format!("decision on {} atoms", atoms.len()),
         Moment::Call => format!("decision on calling {}", list(&asked)),
         Moment::Operation => format!("decision on {}", list(&asked)),

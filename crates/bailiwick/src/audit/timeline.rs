@@ -253,10 +253,11 @@ fn asked_and_got(out: &mut String, part: &Part, colour: bool) {
 }
 
 fn counted(calls: &Calls) -> String {
-    let mut parts = vec![format!("{} ×", calls.made.max(calls.refused))];
+    let mut parts = vec![format!("{} ×", calls.made + calls.refused)];
+    let errors = if calls.errors == 1 { "error" } else { "errors" };
     for (count, what) in [
         (calls.ok, "ok"),
-        (calls.errors, "errors"),
+        (calls.errors, errors),
         (calls.refused, "refused"),
         (calls.unanswered(), "without an answer"),
     ] {
@@ -264,12 +265,11 @@ fn counted(calls: &Calls) -> String {
             parts.push(format!("{count} {what}"));
         }
     }
-    if calls.ok + calls.errors > 0 {
-        let (shortest, longest) = (span(calls.shortest), span(calls.longest));
-        parts.push(format!(
-            "{shortest} to {longest}, {} in all",
-            span(calls.in_all)
-        ));
+    let (shortest, longest) = (span(calls.shortest), span(calls.longest));
+    match calls.ok + calls.errors {
+        0 => {}
+        1 => parts.push(format!("in {longest}")),
+        _ => parts.push(format!("{shortest} to {longest}, {} in all", span(calls.in_all))),
     }
     parts.join(", ")
 }

@@ -23,6 +23,7 @@ pub(crate) fn measure(effort: Effort) -> Outcome<Vec<Row>> {
         user: "u".to_owned(),
         agent: "a".to_owned(),
         grant: Grant::new(atoms),
+        asks: bailiwick_token::Asks::default(),
         issued: NOW,
         expires: NOW + 3600,
     };
