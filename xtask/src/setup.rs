@@ -20,8 +20,27 @@ const SYSTEM: &[(&str, &[&str], &str)] = &[
     ("cvc5", &["--version"], "cvc5"),
     ("javac", &["-version"], "default-jdk-headless"),
     ("go", &["version"], "golang-go"),
+    // Go's own reader of transparency logs.
+    (
+        "/usr/bin/env",
+        &["test", "-d", "/usr/share/gocode/src/golang.org/x/mod/sumdb"],
+        "golang-golang-x-mod-dev",
+    ),
+    // Opens the page that checks proofs.
+    (
+        "chromium-headless-shell",
+        &["--version"],
+        "chromium-headless-shell",
+    ),
     ("/usr/sbin/rsyslogd", &["-v"], "rsyslog"),
     ("psql", &["--version"], "postgresql-client"),
+    (
+        "/usr/bin/python3",
+        &["-m", "pytest", "--version"],
+        "python3-pytest",
+    ),
+    ("vi", &["--version"], "vim-tiny"),
+    ("less", &["--version"], "less"),
     // The attackers are linked statically.
     (
         "/usr/bin/env",
@@ -79,6 +98,7 @@ pub(crate) fn install() -> Result<Missing, String> {
     let network = "are the package registries reached from here?";
     missing.note("npm servers and SDK", npm(&real), network);
     missing.note("Python servers and SDK", pypi(&real), network);
+    missing.note("readers of transparency logs", tlog_readers(&real), network);
     if top().join("scripts/build-components.sh").is_file() {
         let built = run("bash", &["scripts/build-components.sh"]);
         missing.note(
@@ -148,6 +168,25 @@ fn pypi(real: &Path) -> Result<(), String> {
         let list = requirements.to_string_lossy().into_owned();
         venv(&real.join("venv"), &["--requirement", &list])
     })
+}
+
+/// Pure Python that says it wants a newer one than Debian's, and runs in that as well.
+const TLOG_READERS: &[&str] = &[
+    "--ignore-requires-python",
+    "aics-tlog==0.2.1",
+    "aics-witness==0.1.0",
+];
+
+fn tlog_readers(real: &Path) -> Result<(), String> {
+    let folder = real.join("tlog-venv");
+    let stamp = real.join("tlog.stamp");
+    let wanted = TLOG_READERS.join("\n");
+    if fs::read_to_string(&stamp).is_ok_and(|done| done == wanted) && folder.is_dir() {
+        return Ok(());
+    }
+    println!("installing what the tests need: readers of transparency logs");
+    venv(&folder, TLOG_READERS)?;
+    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
 }
 
 /// A fresh virtual environment with wheels in it, made by a Python that every user may run.

@@ -52,7 +52,9 @@ impl Cosigning {
 /// When it cannot be written.
 pub fn keep_cosigned(dir: &Path, note: &SignedNote) -> Result<bool, AuditError> {
     let path = dir.join(LOCK_FILE);
-    let lock = SystemDisk.lock(&path).map_err(AuditError::io("lock", &path))?;
+    let lock = SystemDisk
+        .lock(&path)
+        .map_err(AuditError::io("lock", &path))?;
     if lock.is_some() {
         return keep(&SystemDisk, dir, note);
     }

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bailiwick_tlog::{
     Checkpoint, Hash, ProofError, SignedNote, Submission, TILE_WIDTH, TlogProof, VerifierKey,
     consistency_proof, inclusion_proof, leaf_hash, node_in_tile, tree_root, verify_consistency,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AuditError;
@@ -45,10 +45,14 @@ pub enum ProveError {
     #[error(transparent)]
     Proof(#[from] bailiwick_tlog::TlogProofError),
     /// Hashes do not lead to the signed root: the log's tiles were changed.
-    #[error("the log's tiles do not lead to the root that was signed ({0}): run `bailiwick audit verify`")]
+    #[error(
+        "the log's tiles do not lead to the root that was signed ({0}): run `bailiwick audit verify`"
+    )]
     Tiles(ProofError),
     /// Not in the tree that the checkpoint is of.
-    #[error("entry {index} is not in the checkpoint, which is over {size} entries: wait for the next one")]
+    #[error(
+        "entry {index} is not in the checkpoint, which is over {size} entries: wait for the next one"
+    )]
     NotCovered {
         /// The entry asked for.
         index: u64,
@@ -87,8 +91,7 @@ struct Opened {
 /// # Errors
 /// When it cannot be read; [`ProveError::NoCheckpoint`] when there is none.
 pub fn published_note(dir: &Path) -> Result<SignedNote, ProveError> {
-    note(dir, CHECKPOINT_FILE)?
-        .ok_or_else(|| ProveError::NoCheckpoint(dir.display().to_string()))
+    note(dir, CHECKPOINT_FILE)?.ok_or_else(|| ProveError::NoCheckpoint(dir.display().to_string()))
 }
 
 /// The newest checkpoint of a log that witnesses cosigned, if any did.
@@ -172,7 +175,8 @@ pub fn prove_continuation(
     to: &SignedNote,
     key: &VerifierKey,
 ) -> Result<Submission, ProveError> {
-    let new = Checkpoint::open(&to.to_string(), key).map_err(bailiwick_tlog::TlogProofError::from)?;
+    let new =
+        Checkpoint::open(&to.to_string(), key).map_err(bailiwick_tlog::TlogProofError::from)?;
     let proof = prove_consistency(dir, from.size, new.size)?;
     // From no entries on everything is a continuation, and the proof is empty.
     if from.size > 0 {
@@ -200,7 +204,8 @@ impl ProvenEntry {
         for opening in &self.stored.openings {
             let commitment = opening.commitment().to_string();
             if !text.contains(&format!("\"{commitment}\"")) {
-                let why = format!("an opening of it opens nothing: {commitment} is not in the entry");
+                let why =
+                    format!("an opening of it opens nothing: {commitment} is not in the entry");
                 return Err(ProveError::Extra(why));
             }
         }
@@ -256,7 +261,8 @@ impl ProvenEntry {
                 .decode(&opened.salt)
                 .ok()
                 .and_then(|salt| salt.try_into().ok());
-            let salt = salt.ok_or_else(|| wrong("a salt is not 32 bytes of base64url".to_owned()))?;
+            let salt =
+                salt.ok_or_else(|| wrong("a salt is not 32 bytes of base64url".to_owned()))?;
             openings.push(Opening::new(salt, opened.value));
         }
         Ok(Self {
@@ -295,9 +301,7 @@ impl<'a> Tiles<'a> {
             AuditError::damaged(dir, why)
         };
         let tile = self.tile(at.level, at.index)?;
-        let hashes = tile
-            .get(at.start..at.start + at.count)
-            .ok_or_else(short)?;
+        let hashes = tile.get(at.start..at.start + at.count).ok_or_else(short)?;
         Ok(tree_root(hashes))
     }
 

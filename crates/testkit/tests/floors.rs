@@ -14,7 +14,7 @@ use serde_json::Value;
 /// Pure: no I/O, no clock, no async.
 const PURE: &[&str] = &["capability", "manifest", "tlog"];
 /// One foreign standard each.
-const STANDARDS: &[&str] = &["policy", "token", "audit", "mcp"];
+const STANDARDS: &[&str] = &["policy", "token", "audit", "mcp", "witness"];
 /// Concrete walls and what serves them.
 const WALLS: &[&str] = &["jail", "wasm", "egress", "remote"];
 const FOUNDATIONS: &[&str] = &["wall", "runtime", "secret"];
