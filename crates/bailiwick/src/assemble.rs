@@ -18,6 +18,7 @@ use bailiwick_policy::{Classification, Pdp, User};
 use bailiwick_runtime::Settings;
 use bailiwick_wall::WallError;
 use bailiwick_wasm::Wasm;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::beyond::Beyond;
 use crate::config::{AuditMode, Config};
@@ -142,6 +143,7 @@ pub(crate) fn native_wall(
     home: &Home,
     jail: Native,
 ) -> anyhow::Result<NativeWall> {
+    open_many_files();
     Ok(NativeWall {
         jail,
         secrets: Arc::new(crate::secret::store(config, home)?),
@@ -149,6 +151,15 @@ pub(crate) fn native_wall(
         extra_roots: config.trusted_authorities()?,
         private: config.private_names()?,
     })
+}
+
+/// Each connection that is carried for a plugin is two descriptors of ours, and the usual soft bound is for programs
+/// that call select(2). What runs behind a wall gets its own bound.
+fn open_many_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it cannot be raised, the bound is what it was.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// The policies, the classification, and what the person allows by hand.
@@ -187,7 +198,7 @@ fn policies(
 }
 
 /// The person's own entries, over the well-known places of their home.
-fn classification(config: &Config, person: &Person) -> anyhow::Result<Classification> {
+pub(crate) fn classification(config: &Config, person: &Person) -> anyhow::Result<Classification> {
     let entries = config
         .classification
         .iter()
@@ -270,14 +281,37 @@ pub(crate) fn search_path() -> SearchPath {
     SearchPath::new(path.as_deref().unwrap_or("/usr/local/bin:/usr/bin:/bin"))
 }
 
+/// How a log of ours is opened, wherever it lies: its key is beside its folder, or else in it.
+pub(crate) fn log_options(dir: &Path) -> Options {
+    let beside = dir.with_extension("key");
+    let key = if beside.is_file() {
+        beside
+    } else {
+        dir.join(bailiwick_audit::SIGNING_KEY_FILE)
+    };
+    options(key)
+}
+
+/// With what names the person, so that it is sealed wherever it stands.
+fn options(key: PathBuf) -> Options {
+    let person = Person::current();
+    let homes = person
+        .homes
+        .iter()
+        // A home such as `/` names nobody.
+        .filter(|home| home.parent().is_some())
+        .map(|home| home.display().to_string());
+    Options {
+        key_file: Some(key),
+        persons: homes.chain([person.name]).collect(),
+        ..Options::default()
+    }
+}
+
 /// A log has one writer, so gates that run at the same time each take the next free one.
 pub(crate) fn open_log(home: &Home) -> anyhow::Result<Log> {
     for slot in 0..MAX_LOGS {
-        let options = Options {
-            key_file: Some(home.audit_key(slot)),
-            ..Options::default()
-        };
-        match Log::open(&home.audit(slot), options) {
+        match Log::open(&home.audit(slot), options(home.audit_key(slot))) {
             Err(AuditError::Locked { .. }) => {}
             other => return other.context("nothing runs without its audit log"),
         }

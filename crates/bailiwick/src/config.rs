@@ -313,6 +313,28 @@ mod tests {
         assert_eq!(said.unwrap(), Config::default());
     }
 
+    /// There is no key that opens everything, and none that only watches.
+    #[test]
+    fn l33_the_defaults_are_closed_and_no_key_opens_them() {
+        let closed = Config::default();
+        assert!(closed.default_policies && closed.plugins.is_empty());
+        assert!(closed.private_names.is_empty() && closed.trust.is_empty());
+        for key in [
+            "allow_all: true",
+            "permissive: true",
+            "mode: learning",
+            "audit_only: true",
+            "watch: nothing",
+            "private_names: [db.internal]",
+        ] {
+            assert!(Config::parse(key).is_err(), "{key}");
+        }
+        for names in ["{\"*.internal\": [10.0.0.0/8]}", "{db.internal: [0.0.0.0/0]}"] {
+            let config = Config::parse(&format!("private_names: {names}")).unwrap();
+            assert!(config.private_names().is_err(), "{names}");
+        }
+    }
+
     #[test]
     fn an_empty_policy_folder_is_an_error() {
         let dir = tempfile::tempdir().unwrap();

@@ -258,7 +258,10 @@ mod tests {
             let rebound = outside(&[&["127.0.0.1"], &bad]);
             assert!(rebound.addresses(&name("db.internal")).await.is_ok());
             let error = rebound.dial(&name("db.internal"), port).await.unwrap_err();
-            assert!(matches!(error, DialError::Misled { .. }), "{bad:?}: {error}");
+            assert!(
+                matches!(error, DialError::Misled { .. }),
+                "{bad:?}: {error}"
+            );
         }
         let other = outside(&[&["127.0.0.1"]]);
         assert!(other.dial(&name("other.internal"), port).await.is_err());

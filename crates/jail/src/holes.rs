@@ -6,7 +6,9 @@
 //! narrower than granted for a while, never wider.
 
 use std::collections::BTreeSet;
+use std::fs::FileType;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::paths::PathFault;
@@ -28,38 +30,26 @@ pub(crate) struct Pieces {
 /// Takes `holes` out of the tree at `top`.
 ///
 /// # Errors
-/// When a folder above a hole cannot be listed, or holds too much.
+/// When a folder above a hole cannot be listed, or holds too much, or a hole has another name.
 pub(crate) fn carve(top: &Path, holes: &[PathBuf]) -> Result<Pieces, PathFault> {
     let mut pieces = Pieces::default();
-    let mut todo = vec![top.to_owned()];
-    while let Some(folder) = todo.pop() {
-        let failed = |error| PathFault(format!("`{}` cannot be listed: {error}", folder.display()));
-        for entry in std::fs::read_dir(&folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let path = entry.path();
-            let kind = entry.file_type().map_err(failed)?;
-            if holes.iter().any(|hole| path.starts_with(hole)) {
-                continue;
-            }
-            let above = holes.iter().any(|hole| hole.starts_with(&path));
-            if kind.is_dir() && above {
-                todo.push(path);
-            } else if kind.is_dir() || kind.is_file() {
-                pieces.shown.push(path);
-            } else if kind.is_symlink() {
-                let target = std::fs::read_link(&path).map_err(failed)?;
-                pieces.links.push((path, target));
-            }
-            if pieces.shown.len() + pieces.links.len() > MAX_NEIGHBOURS {
-                let why = format!(
-                    "more than {MAX_NEIGHBOURS} entries beside the holes in `{}`",
-                    top.display()
-                );
-                return Err(PathFault(why));
-            }
+    let folders = beside_holes(top, holes, |path, kind| {
+        if kind.is_dir() || kind.is_file() {
+            pieces.shown.push(path);
+        } else if kind.is_symlink() {
+            let target = std::fs::read_link(&path).map_err(|error| unlisted(&path, &error))?;
+            pieces.links.push((path, target));
         }
-        pieces.folders.insert(folder);
-    }
+        if pieces.shown.len() + pieces.links.len() > MAX_NEIGHBOURS {
+            let why = format!(
+                "more than {MAX_NEIGHBOURS} entries beside the holes in `{}`",
+                top.display()
+            );
+            return Err(PathFault(why));
+        }
+        Ok(())
+    })?;
+    pieces.folders = folders;
     pieces
         .shown
         .sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
@@ -70,34 +60,82 @@ pub(crate) fn carve(top: &Path, holes: &[PathBuf]) -> Result<Pieces, PathFault> 
 /// rest are left to the broker, which is slower and no wider.
 ///
 /// # Errors
-/// When a folder above a hole cannot be listed.
+/// When a folder above a hole cannot be listed, or a hole has another name.
 pub(crate) fn beside(top: &Path, holes: &[PathBuf]) -> Result<Vec<PathBuf>, PathFault> {
     let mut found = Vec::new();
-    let mut todo = vec![top.to_owned()];
-    while let Some(folder) = todo.pop() {
-        let failed = |error| PathFault(format!("`{}` cannot be listed: {error}", folder.display()));
-        for entry in std::fs::read_dir(&folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let path = entry.path();
-            if !entry.file_type().map_err(failed)?.is_dir()
-                || holes.iter().any(|hole| path.starts_with(hole))
-            {
-                continue;
-            }
-            if holes.iter().any(|hole| hole.starts_with(&path)) {
-                todo.push(path);
-            } else if found.len() < MAX_NEIGHBOURS {
-                found.push(path);
-            }
+    beside_holes(top, holes, |path, kind| {
+        if kind.is_dir() && found.len() < MAX_NEIGHBOURS {
+            found.push(path);
         }
-    }
+        Ok(())
+    })?;
     found.sort();
     Ok(found)
+}
+
+fn unlisted(path: &Path, error: &std::io::Error) -> PathFault {
+    PathFault(format!("`{}` cannot be listed: {error}", path.display()))
+}
+
+/// Gives `each` what lies beside the holes of a tree; the answer is the folders above holes, the top among them.
+fn beside_holes(
+    top: &Path,
+    holes: &[PathBuf],
+    mut each: impl FnMut(PathBuf, FileType) -> Result<(), PathFault>,
+) -> Result<BTreeSet<PathBuf>, PathFault> {
+    let mut folders = BTreeSet::new();
+    let mut todo = vec![top.to_owned()];
+    while let Some(folder) = todo.pop() {
+        let failed = |error| unlisted(&folder, &error);
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
+            if holes.iter().any(|hole| path.starts_with(hole)) {
+                has_one_name(&path, &entry)?;
+            } else if kind.is_dir() && holes.iter().any(|hole| hole.starts_with(&path)) {
+                todo.push(path);
+            } else {
+                each(path, kind)?;
+            }
+        }
+        folders.insert(folder);
+    }
+    Ok(folders)
+}
+
+/// A hole is a name. What has a second one could be reached by that, perhaps within the same grant.
+fn has_one_name(hole: &Path, entry: &std::fs::DirEntry) -> Result<(), PathFault> {
+    match entry.metadata() {
+        Ok(found) if !found.is_dir() && found.nlink() > 1 => Err(PathFault(format!(
+            "the forbidden part `{}` has {} names (hard links), and another of them may lie in what is granted; \
+             copy it, so that it has one",
+            hole.display(),
+            found.nlink()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn l16_a_hole_that_has_another_name_is_no_hole() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path();
+        let hole = top.join("key");
+        std::fs::write(&hole, "secret").unwrap();
+        let holes = [hole.clone()];
+        assert!(carve(top, &holes).is_ok() && beside(top, &holes).is_ok());
+        std::fs::hard_link(&hole, top.join("other")).unwrap();
+        for refused in [
+            carve(top, &holes).map(|_| ()),
+            beside(top, &holes).map(|_| ()),
+        ] {
+            assert!(refused.unwrap_err().0.contains("2 names"));
+        }
+    }
 
     #[test]
     fn only_what_is_beside_the_holes_is_shown() {

@@ -74,7 +74,9 @@ pub fn can_be_handed_over(stream: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(match FileType::from_raw_mode(fstat(stream)?.st_mode) {
         FileType::Fifo => place_of(stream)?.to_bytes().starts_with(b"pipe:"),
         FileType::RegularFile => false,
-        FileType::CharacterDevice => device(stream)?.is_some() || reopened(stream).is_ok_and(|found| found.is_some()),
+        FileType::CharacterDevice => {
+            device(stream)?.is_some() || reopened(stream).is_ok_and(|found| found.is_some())
+        }
         // Nothing that is handed over is a folder or a disk: these are refused.
         _ => true,
     })

@@ -40,8 +40,8 @@ mod sys;
 mod terminal;
 
 pub use base::{HOME, TMP};
-pub use inherit::can_be_handed_over;
 pub use extras::{DNS, Extras, Listeners, Network, Watch};
+pub use inherit::can_be_handed_over;
 pub use jailed::Jailed;
 pub use machine::{Fact, Machine, Setting};
 pub use native::Native;

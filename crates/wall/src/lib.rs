@@ -16,7 +16,7 @@ pub use address::not_public;
 pub use denials::{Denials, MAX_PENDING, MAX_TARGET};
 pub use launch::{Closure, Denied, Program};
 pub use limits::{Limit, LimitHit, Limits};
-pub use report::{HeldAtom, Hold, Report, Wall, WallError};
 pub use private::{NoPrefix, Prefix, PrivateNames};
+pub use report::{HeldAtom, Hold, Report, Wall, WallError};
 pub use resolve::{Addresses, Resolve, misleads};
 pub use secret::{Binding, MAX_SECRET, Place, Secret, SecretValue};

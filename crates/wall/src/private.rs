@@ -100,7 +100,9 @@ fn never(address: IpAddr) -> Option<&'static str> {
     match address {
         _ if address.is_unspecified() => Some("unspecified"),
         _ if address.is_multicast() => Some("multicast"),
-        IpAddr::V4(v4) if v4.is_link_local() => Some("link-local, where cloud metadata services live"),
+        IpAddr::V4(v4) if v4.is_link_local() => {
+            Some("link-local, where cloud metadata services live")
+        }
         IpAddr::V4(v4) if v4.octets() >= [240, 0, 0, 0] => Some("reserved"),
         IpAddr::V4(v4) if v4 == metadata_v4 => Some("a cloud metadata service"),
         IpAddr::V6(v6) if v6 == metadata_v6 => Some("a cloud metadata service"),

@@ -10,6 +10,7 @@
 
 mod attacks;
 mod check;
+mod commands;
 mod component;
 mod doctor;
 mod exec;
@@ -26,6 +27,8 @@ mod refused;
 mod secret;
 mod seen;
 mod state;
+mod streams;
 mod support;
 mod terminal;
+mod token;
 mod wire;

@@ -20,7 +20,7 @@ const SHELL: [&str; 6] = [
     "execute_code:python3",
 ];
 
-fn operator(world: &World) {
+pub(crate) fn operator(world: &World) {
     let roles = "{roles: [trusted-operator]}";
     world.file(
         "bailiwick.yaml",
@@ -29,7 +29,7 @@ fn operator(world: &World) {
 }
 
 /// Types `steps` at a terminal on which `exec` runs.
-fn at_terminal(world: &World, args: &[&str], steps: &Value) -> Value {
+pub(crate) fn at_terminal(world: &World, args: &[&str], steps: &Value) -> Value {
     let exec = world.bailiwick(&[]);
     let typist = world.file("typist.py", TYPIST);
     let mut command = Command::new("python3");
@@ -60,7 +60,7 @@ fn shell(world: &World, steps: &Value) -> Value {
     at_terminal(world, &args, steps)
 }
 
-fn printed(told: &Value) -> &str {
+pub(crate) fn printed(told: &Value) -> &str {
     told["printed"].as_str().unwrap()
 }
 

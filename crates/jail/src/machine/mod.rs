@@ -89,7 +89,12 @@ impl Machine {
         let settings = settings.into_iter().chain([Setting {
             // Without it processes are found by asking every one for its parent, which is dearer.
             name: "CONFIG_PROC_CHILDREN",
-            value: if meter::kernel_lists_children() { "y" } else { "n" }.to_owned(),
+            value: if meter::kernel_lists_children() {
+                "y"
+            } else {
+                "n"
+            }
+            .to_owned(),
         }]);
         let settings = settings.collect();
         let container = container();

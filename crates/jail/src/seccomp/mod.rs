@@ -6,7 +6,8 @@ mod table;
 
 use libc::{c_long, sock_filter};
 use table::{
-    ALLOWED, JUDGED, LAST_KNOWN, LEGACY, NETWORK, Rule, TERMINALS, Test, UNGUARDED, WATCHED, Watched,
+    ALLOWED, JUDGED, LAST_KNOWN, LEGACY, NETWORK, Rule, TERMINALS, Test, UNGUARDED, WATCHED,
+    Watched,
 };
 
 use crate::cgroup;

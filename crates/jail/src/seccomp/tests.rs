@@ -282,7 +282,10 @@ fn locks_and_pipes_pass_by_the_host_or_there_are_none() {
     }
     let none = libc::SECCOMP_RET_ERRNO | libc::ENOLCK as u32;
     assert_eq!(on(Watch::Nothing, libc::SYS_flock, libc::LOCK_SH), none);
-    assert_eq!(on(Watch::Nothing, libc::SYS_fcntl, libc::F_SETPIPE_SZ), EPERM);
+    assert_eq!(
+        on(Watch::Nothing, libc::SYS_fcntl, libc::F_SETPIPE_SZ),
+        EPERM
+    );
     for command in 0..2048 {
         let listed = FCNTLS.contains(&command) && !LOCKS.contains(&command);
         assert_eq!(WITHOUT_LOCKS.contains(&command), listed, "{command}");

@@ -32,11 +32,7 @@ pub(crate) fn copy_of(pidfd: BorrowedFd<'_>, number: i32) -> Result<OwnedFd, Err
 
 /// flock(2), as its arguments came.
 pub(crate) fn flock(file: BorrowedFd<'_>, operation: i32) -> Result<(), Errno> {
-    done(number_call!(
-        libc::SYS_flock,
-        file.as_raw_fd(),
-        operation
-    ))
+    done(number_call!(libc::SYS_flock, file.as_raw_fd(), operation))
 }
 
 /// `F_OFD_SETLK` of fcntl(2), which never waits; `lock` is a `struct flock` in memory order.

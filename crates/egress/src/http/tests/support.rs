@@ -247,7 +247,12 @@ impl World {
         let roots: Vec<_> = origins.iter().map(|origin| origin.root.clone()).collect();
         let context = Context {
             names: Names::new(&rules, std::net::Ipv4Addr::new(198, 18, 0, 0)),
-            outside: Outside::new(Arc::new(Here), &roots, bailiwick_wall::PrivateNames::default()).unwrap(),
+            outside: Outside::new(
+                Arc::new(Here),
+                &roots,
+                bailiwick_wall::PrivateNames::default(),
+            )
+            .unwrap(),
             terminator: Terminator::new(&rules, uses, Vec::new()).unwrap(),
             denials: Denials::new(),
             counts: Counts::default(),

@@ -122,8 +122,8 @@ fn kind(lock: &[u8; LOCK]) -> Kind {
 
 impl Descriptor {
     fn of(call: &Notification) -> Result<Self, Errno> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", call.pid))
-            .map_err(|_| c::ENOLCK)?;
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", call.pid)).map_err(|_| c::ENOLCK)?;
         let process = u32::try_from(field(&status, "Tgid:")).map_err(|_| c::ENOLCK)?;
         let [number, ..] = call.args;
         Ok(Self {
@@ -180,9 +180,8 @@ fn may_lock(file: impl AsFd, mode: OFlags) -> bool {
         matches!(kind, FileType::RegularFile | FileType::Directory)
     });
     let is_read = mode & OFlags::RWMODE == OFlags::RDONLY;
-    let on_writable = || {
-        fstatvfs(&file).is_ok_and(|found| !found.f_flag.contains(StatVfsMountFlags::RDONLY))
-    };
+    let on_writable =
+        || fstatvfs(&file).is_ok_and(|found| !found.f_flag.contains(StatVfsMountFlags::RDONLY));
     is_kept && (!is_read || on_writable())
 }
 

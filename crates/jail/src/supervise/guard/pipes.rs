@@ -17,7 +17,8 @@ const MOST: usize = 192;
 /// How long a count is good for once it was too many.
 const GOOD: Duration = Duration::from_millis(50);
 
-const TOO_MANY: &str = "it has as many pipes as one plugin may, of those that all programs of a user share";
+const TOO_MANY: &str =
+    "it has as many pipes as one plugin may, of those that all programs of a user share";
 const UNSEEN: &str = "how many pipes it has cannot be seen while descriptors are on their way in its sockets, or \
                       where its processes cannot be looked at";
 
