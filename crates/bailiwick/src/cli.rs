@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::audit::AuditArgs;
 use crate::exec::Bound;
+use crate::token::TokenArgs;
 
 /// A capability gate for AI-agent plugins.
 #[derive(Debug, Parser)]
@@ -33,8 +34,14 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Read and verify the audit log
     Audit(AuditArgs),
+    /// Be a witness: cosign checkpoints of logs, each only as the continuation of the last
+    Witness(crate::witness::WitnessArgs),
+    /// Check, explain, test, simulate and analyze policies
+    Policy(crate::policy::PolicyArgs),
     /// Keep secrets that plugins use and never see
     Secret(SecretArgs),
+    /// Read, narrow and revoke the tokens that grants are sealed in
+    Token(TokenArgs),
     /// Show what this machine offers, which walls therefore hold, and how to mend the rest
     Doctor(DoctorArgs),
     /// Put a manifest into a Wasm component, so that one file is the whole plugin
@@ -186,7 +193,7 @@ fn parse_destination(text: &str) -> Result<NetScope, String> {
     NetScope::parse(text).map_err(|error| format!("{}; {}", error.message(), error.help()))
 }
 
-fn parse_capability(text: &str) -> Result<Capability, String> {
+pub(crate) fn parse_capability(text: &str) -> Result<Capability, String> {
     text.parse()
         .map_err(|error: bailiwick_capability::CapabilityError| {
             format!("{}; {}", error.message(), error.help())

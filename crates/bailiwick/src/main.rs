@@ -2,6 +2,8 @@
 
 mod assemble;
 mod audit;
+mod beyond;
+mod changes;
 mod check;
 mod cli;
 mod config;
@@ -9,13 +11,17 @@ mod demo;
 mod doctor;
 mod embed;
 mod exec;
+mod export;
 mod home;
 mod person;
+mod policy;
 mod report;
 mod secret;
 mod serve;
+mod token;
 mod trusted;
 mod walls;
+mod witness;
 mod workspace;
 
 use std::process::ExitCode;
@@ -49,7 +55,10 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(args, config),
         Command::Doctor(args) => doctor::run(args, config),
         Command::Embed(args) => embed::run(args),
-        Command::Audit(args) => audit::run(args),
+        Command::Audit(args) => audit::run(args, config),
+        Command::Token(args) => token::run(args),
+        Command::Witness(args) => witness::run(args),
+        Command::Policy(args) => policy::run(args, config),
         Command::Secret(args) => secret::run(args, config),
     };
     outcome.unwrap_or_else(|error| report::failed(&error))

@@ -152,3 +152,51 @@ fn loaded_tools_may_be_called() {
     let call = shipped().decide_call(&alice(), &now(), "read", &serde_json::Map::new());
     assert_eq!(call.verdict, CallVerdict::Allow);
 }
+
+/// High risks are taken away by a policy that can be read, whatever else permits them.
+#[test]
+fn strip_high_risk_strips_what_it_says_and_nothing_else() {
+    let all = "permit (principal, action, resource);";
+    let strip = include_str!("../../../../policies/strip-high-risk.cedar");
+    let open = load(all).unwrap_or_else(|e| panic!("{e}"));
+    let stripped = load(&format!("{all}\n{strip}")).unwrap_or_else(|e| panic!("{e}"));
+    for asked in [
+        "execute_shell",
+        "execute_shell:/bin/sh",
+        "execute_code",
+        "execute_code:/usr/bin/git log",
+        "network_access",
+        "write_files:/data/",
+        "write_files:/plugins/other/x",
+    ] {
+        assert!(decide(&open, asked).is_full(), "{asked}");
+        assert_eq!(decide(&stripped, asked).outcome, Outcome::Deny, "{asked}");
+        let reasons = decide(&stripped, asked).reasons;
+        assert!(
+            reasons.iter().any(|r| r.policy.starts_with("strip-")),
+            "{reasons:?}"
+        );
+    }
+    for asked in [
+        "network_access:https://*.example.com",
+        "read_files:/data/",
+        "write_files:/plugins/files/data/",
+        "read_environment",
+        "use_secret:x",
+        "clock",
+    ] {
+        assert!(decide(&stripped, asked).is_full(), "{asked}");
+    }
+    let narrowed = granted(&stripped, "write_files:/plugins/");
+    assert_eq!(narrowed, ["write_files:/plugins/files/"]);
+    let grants = ["execute_shell:/bin/sh".parse().unwrap()];
+    let mut operator = alice();
+    operator.user.roles.insert("trusted-operator".into());
+    let allowed = stripped.with_person_grants("alice", &grants).unwrap();
+    let decision = allowed.decide(&operator, &now(), &cap("execute_shell:/bin/sh"));
+    assert_eq!(
+        decision.outcome,
+        Outcome::Deny,
+        "--allow does not bring it back"
+    );
+}

@@ -8,6 +8,7 @@
 )]
 
 mod arguments;
+mod authors;
 mod calls;
 mod counterexamples;
 mod defaults;
