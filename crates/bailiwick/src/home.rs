@@ -71,6 +71,11 @@ impl Home {
             .collect()
     }
 
+    /// Where exports keep their places.
+    pub(crate) fn exports(&self) -> PathBuf {
+        self.0.join("export")
+    }
+
     pub(crate) fn cache(&self) -> PathBuf {
         self.0.join("cache")
     }
@@ -82,17 +87,8 @@ impl Home {
             return read_keys(&path);
         }
         // Whole or not at all, also for gates that start at the same time: written aside, then linked into place.
-        let unique = bailiwick_gate::host::session_id()?;
-        let aside = self.0.join(format!("token.key.{unique}"));
+        let aside = self.aside(&Keys::generate())?;
         let cannot = || format!("cannot make `{}`", path.display());
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&aside)
-            .with_context(cannot)?;
-        file.write_all(&Keys::generate().private_bytes())?;
-        file.sync_all()?;
         let linked = std::fs::hard_link(&aside, &path);
         std::fs::remove_file(&aside).with_context(cannot)?;
         match linked {
@@ -101,6 +97,32 @@ impl Home {
             }
             _ => read_keys(&path),
         }
+    }
+
+    /// Puts another key in the place of the one that seals grants, whole or not at all.
+    pub(crate) fn replace_token_keys(&self, keys: &Keys) -> anyhow::Result<()> {
+        let path = self.0.join("token.key");
+        let aside = self.aside(keys)?;
+        let cannot = || format!("cannot replace `{}`", path.display());
+        std::fs::rename(&aside, &path).with_context(cannot)?;
+        std::fs::File::open(&self.0)
+            .and_then(|folder| folder.sync_all())
+            .with_context(cannot)
+    }
+
+    /// A key in a file of a name of its own, on the disk.
+    fn aside(&self, keys: &Keys) -> anyhow::Result<PathBuf> {
+        let unique = bailiwick_gate::host::session_id()?;
+        let aside = self.0.join(format!("token.key.{unique}"));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&aside)
+            .with_context(|| format!("cannot make `{}`", aside.display()))?;
+        file.write_all(&keys.private_bytes())?;
+        file.sync_all()?;
+        Ok(aside)
     }
 }
 
