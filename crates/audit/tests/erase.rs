@@ -143,6 +143,20 @@ fn holding(folder: &Path, bytes: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("folder");
+    for item in fs::read_dir(from).expect("lists") {
+        let item = item.expect("lists");
+        let target = to.join(item.file_name());
+        if item.file_type().expect("type").is_dir() {
+            copy(&item.path(), &target);
+        } else {
+            fs::copy(item.path(), &target).expect("copies");
+        }
+    }
+}
+
 fn entries(log: &Path) -> Vec<Entry> {
     query(log, Filter::default())
         .map(|stored| stored.expect("reads").entry().expect("an entry"))
@@ -353,12 +367,15 @@ fn an_erasure_interrupted_anywhere_is_finished() {
     for after in 0.. {
         let work = tempfile::tempdir().expect("folder");
         let log = work.path().join("log");
-        faulty::copy(&made.log, &log);
+        copy(&made.log, &log);
+        let disk = Arc::new(Faulty::default());
+        disk.limit(after);
         let faulty = Options {
-            disk: Arc::new(Faulty::after(after)),
+            disk: disk.clone(),
             ..options()
         };
         let outcome = run(&log, &faulty, &ann(), &[]);
+        assert_eq!(disk.refused(), outcome.is_err(), "after {after}");
         let begun = log.join("erasing").exists();
         Log::open(&log, options())
             .expect("opens")

@@ -140,16 +140,14 @@ impl Admitted {
     /// A token that does not hold.
     pub fn world(&self, host: &Host) -> Result<Launch, String> {
         let verified = self.verified(host)?;
-        let mut launch = Launch::new(
+        Ok(Launch::new(
             &verified,
             self.source.clone(),
             self.preparation.clone(),
             host.variables(&self.source, verified.grant()),
             limits(&self.source),
-        );
-        let record = host.recorder.on_behalf_of(&self.subject);
-        launch.record = Some(record);
-        Ok(launch)
+            host.recorder.on_behalf_of(&self.subject),
+        ))
     }
 
     /// A world made of exactly what the token grants, recorded before anything starts in it.

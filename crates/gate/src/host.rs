@@ -12,6 +12,7 @@ use bailiwick_token::Keys;
 use crate::assess::{Assessment, assess};
 use crate::record::Recorder;
 use crate::resolve::SearchPath;
+use crate::trace::of_session;
 use crate::world::{Builder, Progress, Source};
 
 /// Our own settings are no plugin's business, whatever prefix was granted.
@@ -183,9 +184,10 @@ impl Host {
         } else {
             format!("{} {}", agent.name, agent.version)
         };
-        Subject::session(session)
+        let subject = Subject::session(session)
             .with_user(&self.judge.user.name)
-            .with_agent(named)
+            .with_agent(named);
+        of_session(subject, session)
     }
 }
 
@@ -201,7 +203,12 @@ fn may_read(grant: &Grant, name: &str) -> bool {
 /// # Errors
 /// A system without random numbers.
 pub fn session_id() -> Result<String, GateError> {
-    let mut bytes = [0u8; 16];
+    random::<16>()
+}
+
+/// So many random bytes in hexadecimal.
+pub(crate) fn random<const BYTES: usize>() -> Result<String, GateError> {
+    let mut bytes = [0u8; BYTES];
     getrandom::fill(&mut bytes).map_err(|error| GateError::Random(error.to_string()))?;
     Ok(hex::encode(bytes))
 }

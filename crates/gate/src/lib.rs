@@ -20,6 +20,7 @@ pub mod schema;
 mod seen;
 pub mod session;
 pub mod tool;
+mod trace;
 pub mod world;
 
 pub use gate::{Gate, Notes};

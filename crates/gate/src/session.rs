@@ -18,6 +18,7 @@ use crate::plugin::Plugin;
 use crate::record::{call_decision, policies};
 use crate::refusal::Refusal;
 use crate::tool::BoundTool;
+use crate::trace::of_call;
 use crate::world::Source;
 
 /// Between a plugin's id and its tool's name. No plugin's id holds it.
@@ -140,6 +141,7 @@ impl Session {
             }
         };
         let mut withheld = withheld;
+        let mut offered = Vec::new();
         let at = self.plugins.len();
         for own in plugin.tools.keys() {
             let shown = if namespaced {
@@ -153,9 +155,18 @@ impl Session {
                     let why = "a tool of another plugin has its name already".to_owned();
                     withheld.push((own.clone(), why));
                 }
-                Ok(()) => drop(self.names.insert(shown, (at, own.clone()))),
+                Ok(()) => {
+                    offered.push(shown.clone());
+                    self.names.insert(shown, (at, own.clone()));
+                }
             }
         }
+        let event = Event::ToolsListed {
+            offered,
+            withheld: withheld.iter().cloned().collect(),
+        };
+        let subject = &plugin.admitted.subject;
+        self.host.recorder.written(subject, event).await?;
         self.plugins.push(plugin);
         for (tool, why) in withheld {
             self.note(&id, &format!("its tool `{tool}` is not offered: {why}"));
@@ -182,22 +193,33 @@ impl Session {
         &self.plugins
     }
 
-    /// The tools that may be called, under their names at the gate.
-    #[must_use]
-    pub fn tools(&self) -> Vec<Tool> {
-        let callable = self.names.keys().filter_map(|name| {
-            let (plugin, bound) = self.find(name)?;
+    /// The tools that may be called, under their names at the gate: recorded, then shown.
+    ///
+    /// # Errors
+    /// What stops the gate.
+    pub async fn tools(&self) -> Result<Vec<Tool>, GateError> {
+        let (mut shown, mut withheld) = (Vec::new(), BTreeMap::new());
+        for name in self.names.keys() {
+            let Some((plugin, bound)) = self.find(name) else {
+                continue;
+            };
             let (decision, _) = self.decide(plugin, bound, &Map::new());
-            (decision.verdict == CallVerdict::Allow).then_some(())?;
-            Some(Tool {
-                name: name.clone(),
-                ..bound.tool.clone()
-            })
-        });
-        callable.collect()
+            match denial(&decision, &bound.tool.name) {
+                Some(refusal) => drop(withheld.insert(name.clone(), refusal.message)),
+                None => shown.push(Tool {
+                    name: name.clone(),
+                    ..bound.tool.clone()
+                }),
+            }
+        }
+        let offered = shown.iter().map(|tool| tool.name.clone()).collect();
+        let event = Event::ToolsListed { offered, withheld };
+        self.host.recorder.written(&self.subject, event).await?;
+        Ok(shown)
     }
 
-    /// The only way to a plugin: found, checked, decided, recorded, run, recorded.
+    /// The only way to a plugin: found, checked, decided, recorded, run, recorded. `traceparent` is the client's, as in
+    /// W3C Trace Context.
     ///
     /// # Errors
     /// What stops the gate. A refusal or a plugin's failure is a result with `isError`.
@@ -205,12 +227,11 @@ impl Session {
         &self,
         name: &str,
         arguments: Map<String, Value>,
-        trace: Option<String>,
+        traceparent: Option<String>,
         cancel: &CancellationToken,
     ) -> Result<CallToolResult, GateError> {
         let call = format!("{}-{}", self.id, self.calls.fetch_add(1, Ordering::Relaxed));
-        let mut subject = self.subject.clone();
-        subject.trace = trace;
+        let mut subject = of_call(&self.subject, traceparent.as_deref())?;
         let Some((plugin, bound)) = self.find(name) else {
             let refusal = Refusal::new(
                 "unknown_tool",

@@ -76,7 +76,7 @@ pub struct Launch {
     /// from this tells the same by [`Instance::denied`].
     pub denials: Denials,
     /// Where acts of its world are recorded before they take effect.
-    pub record: Option<Record>,
+    pub record: Record,
     grant: Grant,
 }
 
@@ -89,6 +89,7 @@ impl Launch {
         preparation: Preparation,
         env: Vec<(String, String)>,
         limits: Limits,
+        record: Record,
     ) -> Self {
         Self {
             source,
@@ -96,7 +97,7 @@ impl Launch {
             env,
             limits,
             denials: Denials::new(),
-            record: None,
+            record,
             grant: token.grant().clone(),
         }
     }

@@ -1,7 +1,6 @@
-//! A disk that stops working after so many operations that change something.
+//! A disk that stops working, for good, after so many operations that change something.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,11 +12,23 @@ pub(crate) struct Faulty {
     left: Arc<AtomicI64>,
 }
 
-impl Faulty {
-    pub(crate) fn after(operations: i64) -> Self {
+impl Default for Faulty {
+    fn default() -> Self {
         Self {
-            left: Arc::new(AtomicI64::new(operations)),
+            left: Arc::new(AtomicI64::new(i64::MAX)),
         }
+    }
+}
+
+impl Faulty {
+    /// Lets it do so many operations more.
+    pub(crate) fn limit(&self, operations: i64) {
+        self.left.store(operations, Ordering::SeqCst);
+    }
+
+    /// Whether it refused one.
+    pub(crate) fn refused(&self) -> bool {
+        self.left.load(Ordering::SeqCst) < 0
     }
 
     fn spend(&self) -> io::Result<()> {
@@ -107,19 +118,5 @@ impl Disk for Faulty {
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Held>>> {
         SystemDisk.lock(path)
-    }
-}
-
-/// Copies a folder with all that is in it.
-pub(crate) fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("folder");
-    for item in fs::read_dir(from).expect("lists") {
-        let item = item.expect("lists");
-        let target = to.join(item.file_name());
-        if item.file_type().expect("type").is_dir() {
-            copy(&item.path(), &target);
-        } else {
-            fs::copy(item.path(), &target).expect("copies");
-        }
     }
 }

@@ -20,7 +20,8 @@ async fn l31_each_step_is_recorded_before_the_next() {
             "request",
             "decision",
             "token_minted",
-            "plugin_start"
+            "plugin_start",
+            "tools_listed"
         ]
     );
     assert_eq!(house.steps.counts(), [1, 1, 0]);
@@ -34,7 +35,7 @@ async fn l31_each_step_is_recorded_before_the_next() {
     assert!(!call(&session, "notebook__read-note", note).await.is_error);
     session.close("done").await.unwrap();
     assert_eq!(
-        house.kinds()[5..],
+        house.kinds()[6..],
         [
             "decision",
             "tool_call",
@@ -43,7 +44,7 @@ async fn l31_each_step_is_recorded_before_the_next() {
             "session_end"
         ]
     );
-    for entry in &house.entries()[1..9] {
+    for entry in &house.entries()[1..10] {
         assert_eq!(entry.subject.plugin.as_deref(), Some("notebook"));
         assert_eq!(entry.subject.user.as_deref(), Some("ann"));
         assert_eq!(entry.subject.session.as_deref(), Some(session.id.as_str()));
@@ -64,7 +65,7 @@ async fn l2_what_no_policy_permits_is_refused_and_nothing_of_it_runs() {
         ["session_start", "request", "decision", "plugin_refused"]
     );
     assert_eq!(house.steps.counts(), [0, 0, 0]);
-    assert!(session.tools().is_empty() && session.plugins().is_empty());
+    assert!(session.tools().await.unwrap().is_empty() && session.plugins().is_empty());
     assert!(session.notes[0].text.starts_with("refused: "));
     assert!(matches!(
         &house.events("decision")[0],
@@ -108,7 +109,7 @@ async fn an_optional_capability_is_left_out_and_its_tools_with_it() {
     );
     let manifest = READER.replace("required_capabilities", "optional_capabilities");
     let session = house.open(vec![house.notebook(&manifest)]).await;
-    let names: Vec<String> = session.tools().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = session.tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, ["notebook__word-count"]);
     assert!(
         session.notes[0].text.contains("`read-note` is not offered"),
@@ -122,7 +123,9 @@ async fn an_optional_capability_is_left_out_and_its_tools_with_it() {
             "request",
             "decision",
             "token_minted",
-            "plugin_start"
+            "plugin_start",
+            "tools_listed",
+            "tools_listed"
         ]
     );
     assert!(
@@ -137,7 +140,7 @@ async fn a_need_that_was_not_granted_withholds_the_tool() {
     let manifest = "optional_capabilities: ['read_files:/etc/hostname']\n\
          tools: {reads: {needs: [read_files]}}";
     let session = house.open(vec![native("p", manifest)]).await;
-    let names: Vec<String> = session.tools().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = session.tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, ["p__plain"]);
     assert!(
         session.notes[0]

@@ -50,7 +50,7 @@ async fn a_denial_holds_no_policy_text() {
          == Tool::\"notebook/word-count\");";
     let house = House::new(&format!("{DOCS}\n{policy}"));
     let session = house.open(vec![house.notebook(READER)]).await;
-    let names: Vec<String> = session.tools().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = session.tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
     assert_eq!(
         names,
         ["notebook__read-note"],
@@ -130,7 +130,7 @@ async fn names_that_agents_refuse_or_people_misread_are_withheld() {
     ]);
     let house = House::with("", Some(builder));
     let session = house.open(vec![native("p", "")]).await;
-    let names: Vec<String> = session.tools().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = session.tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, ["p__a__b", "p__dot.ted", "p__fine"]);
     assert_eq!(session.notes.len(), 5);
     assert!(
@@ -158,7 +158,7 @@ async fn a_name_that_is_taken_shadows_nobody() {
     )
     .await
     .unwrap();
-    assert_eq!(session.tools().len(), 1);
+    assert_eq!(session.tools().await.unwrap().len(), 1);
     assert_eq!(session.notes[0].plugin, "second");
     assert!(session.notes[0].text.contains("has its name already"));
     call(&session, "read", json!({})).await;
@@ -177,7 +177,7 @@ async fn a_tool_that_is_declared_twice_is_not_offered() {
     let (builder, _) = puppet_with(vec![vec![tool("t"), other, tool("u")]]);
     let house = House::with("", Some(builder));
     let session = house.open(vec![native("p", "")]).await;
-    let names: Vec<String> = session.tools().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = session.tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, ["p__u"]);
 }
 
@@ -236,7 +236,7 @@ async fn a_schema_that_never_ends_withholds_only_its_tool() {
     let (builder, _) = puppet_with(vec![vec![endless, tool("fine")]]);
     let house = House::with("", Some(builder));
     let session = house.open(vec![native("p", "")]).await;
-    let names: Vec<String> = session.tools().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = session.tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, ["p__fine"]);
     assert!(session.notes[0].text.contains("leads back to itself"));
 }

@@ -169,12 +169,17 @@ impl House {
 
     /// The same, with `native` in place of the native wall.
     pub(crate) fn with(policy: &str, native: Option<Arc<dyn Builder>>) -> Self {
+        Self::on(policy, native, Options::default())
+    }
+
+    /// The same, with a log that is opened like this.
+    pub(crate) fn on(policy: &str, native: Option<Arc<dyn Builder>>, options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         std::fs::create_dir(root.join("docs")).unwrap();
         std::fs::write(root.join("docs/note.txt"), "one two three").unwrap();
         std::fs::write(root.join("key"), "canary-91c2").unwrap();
-        let log = Log::open(&root.join("audit"), Options::default()).unwrap();
+        let log = Log::open(&root.join("audit"), options).unwrap();
         let mut sources = Pdp::default_sources();
         let text = policy.replace("{docs}", root.join("docs").to_str().unwrap());
         if !text.is_empty() {

@@ -102,6 +102,8 @@ async fn l29_a_tool_that_changes_at_a_restart_is_not_called() {
         assert!(
             session
                 .tools()
+                .await
+                .unwrap()
                 .iter()
                 .all(|tool| tool.description.is_none())
         );
@@ -116,7 +118,7 @@ async fn l29_a_new_tool_at_a_restart_is_neither_listed_nor_callable() {
     strings.pull(gone());
     call(&session, "p__t", json!({})).await;
     assert!(!call(&session, "p__t", json!({})).await.is_error);
-    assert_eq!(session.tools().len(), 1);
+    assert_eq!(session.tools().await.unwrap().len(), 1);
     assert_eq!(
         refusal(&call(&session, "p__new", json!({})).await)["code"],
         "unknown_tool"

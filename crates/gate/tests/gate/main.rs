@@ -15,3 +15,7 @@ mod house;
 mod life;
 mod no_record;
 mod puppet;
+mod walk;
+#[path = "../../../audit/tests/faulty/mod.rs"]
+mod faulty;
+mod witness;
