@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -46,6 +46,7 @@ impl Cursor {
     pub(crate) fn open(dir: &Path, name: &str) -> Result<(Self, Option<Place>), ExportError> {
         fs::DirBuilder::new()
             .recursive(true)
+            .mode(0o700)
             .create(dir)
             .map_err(ExportError::io("make", dir))?;
         let lock_path = dir.join(format!("{name}.lock"));

@@ -23,6 +23,8 @@ use crate::target::{Header, Target};
 
 /// How often a log is looked at.
 const POLL: Duration = Duration::from_millis(200);
+/// How often a log is looked at after the gate's end.
+const LAST_LOOKS: u32 = 2;
 /// How long to wait before an exporter that could not begin tries again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// How many times in a row a target may fail an export that ends.
@@ -142,18 +144,19 @@ impl Exporter {
                 return;
             }
         };
-        let mut idle = false;
+        // Looks without anything new since it was said to end.
+        let mut looks = 0;
         loop {
             let ending = stop.is_set();
             let wait = match run.step(None) {
                 Progress::Sent => {
-                    idle = false;
+                    looks = 0;
                     Duration::ZERO
                 }
-                // Once more, because what the gate wrote last may be published only now.
-                Progress::Idle if ending && idle => return,
+                // Not at the first look: what the gate wrote last may be published only a moment later.
+                Progress::Idle if ending && looks >= LAST_LOOKS => return,
                 Progress::Idle => {
-                    idle = true;
+                    looks += u32::from(ending);
                     POLL
                 }
                 Progress::Failed { .. } if ending => return,
