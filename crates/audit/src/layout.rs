@@ -147,11 +147,6 @@ pub(crate) fn list(disk: &dyn Disk, folder: &Path) -> Result<Vec<(OsString, bool
 }
 
 /// Reads a file, or `None` when there is none.
-pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, AuditError> {
-    read_on(&SystemDisk, path)
-}
-
-/// The same, on any disk.
 pub(crate) fn read_on(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, AuditError> {
     match disk.read(path) {
         Ok(bytes) => Ok(Some(bytes)),

@@ -1,13 +1,12 @@
-//! Reading tiles, bundles and the journal, unverified.
+//! Reading tiles and bundles, unverified.
 
 use std::path::Path;
 
-use bailiwick_tlog::{Hash, TILE_WIDTH, TileKind, decode_bundle, decode_tile};
+use bailiwick_tlog::{Hash, TileKind, decode_bundle, decode_tile};
 
 use crate::disk::{Disk, SystemDisk};
 use crate::error::AuditError;
-use crate::journal::{Record, Records};
-use crate::layout::{read_if_there, read_on, segment_path, tile_path};
+use crate::layout::{read_on, tile_path};
 
 /// The first `width` hashes of a tile, from the partial tile or from the full one that took its place. The inner error
 /// says what is wrong with the file; `Missing` when there is neither.
@@ -51,16 +50,7 @@ pub(crate) fn read_hashes_on(
     )
 }
 
-/// The first `width` entries of a bundle, from the partial bundle or from the full one.
-pub(crate) fn read_entries(
-    dir: &Path,
-    index: u64,
-    width: u64,
-) -> Result<Result<Vec<Vec<u8>>, Flaw>, AuditError> {
-    read_entries_on(&SystemDisk, dir, index, width)
-}
-
-/// The same, on any disk.
+/// The first `width` entries of a bundle, from the partial bundle or from the full one, on any disk.
 pub(crate) fn read_entries_on(
     disk: &dyn Disk,
     dir: &Path,
@@ -112,16 +102,6 @@ impl From<Flaw> for String {
 pub(crate) type Tile = (String, Vec<u8>, u64);
 
 /// The tile of this width, or the full one.
-pub(crate) fn read_tile(
-    dir: &Path,
-    kind: TileKind,
-    index: u64,
-    width: u64,
-) -> Result<Option<Tile>, AuditError> {
-    read_tile_on(&SystemDisk, dir, kind, index, width)
-}
-
-/// The same, on any disk.
 fn read_tile_on(
     disk: &dyn Disk,
     dir: &Path,
@@ -146,34 +126,4 @@ fn missing(kind: TileKind, index: u64, width: u64) -> Result<Flaw, AuditError> {
         missing: true,
         why: "the file is missing".to_owned(),
     })
-}
-
-/// The entries of one bundle as far as there are any: from the full bundle, else from the journal, else from the
-/// partial bundle of a log that was copied without its journal.
-pub(crate) fn bundle_entries(
-    dir: &Path,
-    index: u64,
-    published: u64,
-) -> Result<Vec<Vec<u8>>, AuditError> {
-    let full = tile_path(TileKind::Entries, index, 256)?;
-    // Twice: between the two looks the journal's segment may have become the bundle.
-    for _ in 0..2 {
-        if let Some(bytes) = read_if_there(&dir.join(full.to_string()))? {
-            let entries = decode_bundle(&bytes)
-                .map_err(|error| AuditError::damaged(dir, format!("{full}: {error}")))?;
-            return Ok(entries.into_iter().map(<[u8]>::to_vec).collect());
-        }
-        if let Some(bytes) = read_if_there(&segment_path(dir, index))? {
-            let entries = Records::new(&bytes).filter_map(|record| match record {
-                Record::Entry(entry, _) => Some(entry.to_vec()),
-                Record::Seal(_) => None,
-            });
-            return Ok(entries.collect());
-        }
-    }
-    let width = published.saturating_sub(index * TILE_WIDTH).min(TILE_WIDTH);
-    if width == 0 {
-        return Ok(Vec::new());
-    }
-    read_entries(dir, index, width)?.map_err(|flaw| AuditError::damaged(dir, flaw))
 }
