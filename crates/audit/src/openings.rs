@@ -1,6 +1,6 @@
 //! Commitments to strings that a person may want erased, and what opens them. Pure: salts are handed in.
 //!
-//! In the leaf stands `sealed:` and, in base64url without padding, SHA-256 over [`DOMAIN`], a salt of 32 random bytes
+//! In the leaf stands `sealed:` and, in base64url without padding, SHA-256 over `DOMAIN`, a salt of 32 random bytes
 //! and the string. Salt and string together are the *opening*; they are kept beside the tree. Without the opening the
 //! commitment says nothing, not even to whoever guesses the string: the salt cannot be guessed. With it, anybody can
 //! see that it is what the tree was signed over. An opening can so be removed, and nothing else changes.
@@ -17,7 +17,7 @@ pub const SALT_BYTES: usize = 32;
 /// What a commitment begins with in the leaf.
 pub const SEALED_PREFIX: &str = "sealed:";
 /// What is hashed before the salt, so that no other hash of ours can be taken for a commitment.
-pub const DOMAIN: &[u8] = b"bailiwick audit sealed string v1\0";
+const DOMAIN: &[u8] = b"bailiwick audit sealed string v1\0";
 /// Characters of a commitment's base64url.
 const ENCODED_CHARS: usize = 43;
 /// Bytes of a length.

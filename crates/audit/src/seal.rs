@@ -68,17 +68,6 @@ pub(crate) fn open(entry: &mut Entry, openings: &[Opening]) {
     });
 }
 
-/// The commitments in an entry as it is stored, in the order of its texts.
-pub(crate) fn commitments(stored: &Entry) -> Vec<Commitment> {
-    let mut found = Vec::new();
-    if stored.v >= SEALED_SINCE {
-        visit(&mut stored.clone(), &mut |_, text| {
-            found.extend(text.parse::<Commitment>());
-        });
-    }
-    found
-}
-
 /// Whether `text` names `person`, whatever the case of ASCII letters, and not as a part of a longer word. What begins
 /// or ends with something else than a letter or a digit has no longer word there.
 pub(crate) fn names(text: &str, person: &str) -> bool {
@@ -119,6 +108,15 @@ mod tests {
             subject: Subject::session("s").with_plugin("p", "00").with_user(user),
             event,
         }
+    }
+
+    /// The commitments in an entry as it is stored.
+    fn commitments(stored: &Entry) -> Vec<Commitment> {
+        let mut found = Vec::new();
+        visit(&mut stored.clone(), &mut |_, text| {
+            found.extend(text.parse::<Commitment>());
+        });
+        found
     }
 
     fn json(entry: &Entry) -> String {

@@ -265,6 +265,9 @@ fn l31_every_way_to_an_effect_is_known_with_its_event() {
     // Worlds that only explain themselves, and those that start.
     assert_eq!(
         sites(&["gate", "bailiwick"], ".world(host)"),
-        table(&[("bailiwick/src/exec/mod.rs", 1)])
+        table(&[
+            ("bailiwick/src/exec/mod.rs", 1), // `--explain`
+            ("gate/src/admit.rs", 1),         // `Admitted::launch`, which records
+        ])
     );
 }

@@ -57,7 +57,7 @@ impl Book {
             effects.push(effect.clone());
             effects.iter().filter(|other| **other == effect).count()
         };
-        let mut complain = |why: &str| {
+        let complain = |why: &str| {
             self.unrecorded
                 .lock()
                 .unwrap()
