@@ -104,10 +104,29 @@ fn kebab(name: &str) -> String {
     typed.replace('_', "-")
 }
 
+/// The source of every file that declares a part of the command line.
+fn command_line() -> String {
+    let mut folders = vec![repository().join("crates/bailiwick/src")];
+    let mut source = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                if text.contains("use clap::") {
+                    source += &text;
+                }
+            }
+        }
+    }
+    source
+}
+
 /// What the command line's source declares: subcommands and long options.
 fn declared() -> (BTreeSet<String>, BTreeSet<String>) {
-    let path = repository().join("crates/bailiwick/src/cli.rs");
-    let source = std::fs::read_to_string(path).unwrap();
+    let source = command_line();
     let lines: Vec<&str> = source.lines().map(str::trim).collect();
     let word = |line: &str| {
         let end = line.find(|c: char| !c.is_alphanumeric() && c != '_');
@@ -128,14 +147,8 @@ fn declared() -> (BTreeSet<String>, BTreeSet<String>) {
         let named = rest.split_once("long = \"").map(|(_, name)| word(name));
         let field = lines[at + 1..]
             .iter()
-            .find_map(|line| line.strip_prefix("pub(crate) "))
-            .or_else(|| {
-                lines[at + 1..]
-                    .iter()
-                    .find(|line| line.contains(": "))
-                    .copied()
-            })
-            .map(word);
+            .find(|line| line.contains(": ") && !line.starts_with(['#', '/']))
+            .map(|line| word(line.strip_prefix("pub(crate) ").unwrap_or(line)));
         options.extend(named.or(field).map(|name| kebab(&name)));
     }
     (commands, options)

@@ -51,6 +51,8 @@ pub(crate) struct VerifyArgs {
     /// The folder into which entries were archived before they were pruned from the log
     #[arg(long, value_name = "FOLDER")]
     pub(crate) archive: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) quorum: super::prove::QuorumArgs,
 }
 
 /// Which entries; all that is given must hold.

@@ -12,7 +12,7 @@ use bailiwick_audit::{
 use bailiwick_tlog::{
     MAX_PROOF_BYTES, SignedNote, Submission, TlogProof, WitnessKey, tree_root, verify_consistency,
 };
-use bailiwick_witness::{Cosigned, cosigned_by};
+use bailiwick_witness::{Cosigned, QuorumError, cosigned_by};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -76,13 +76,36 @@ pub(crate) struct QuorumArgs {
 impl QuorumArgs {
     /// Who of the witnesses named cosigned.
     pub(crate) fn check(&self, note: &SignedNote) -> anyhow::Result<Vec<Cosigned>> {
+        Ok(self.quorum(note)??)
+    }
+
+    fn quorum(&self, note: &SignedNote) -> anyhow::Result<Result<Vec<Cosigned>, QuorumError>> {
         let keys = self.keys()?;
         let at_least = self.at_least.unwrap_or(keys.len());
         ensure!(
             at_least <= keys.len(),
             "--at-least {at_least} asks for more witnesses than are named with --witness"
         );
-        Ok(cosigned_by(note, &keys, at_least)?)
+        Ok(cosigned_by(note, &keys, at_least))
+    }
+
+    /// The newest checkpoint of a log that enough of the witnesses named cosigned, where any are named: the published
+    /// one, else the one that is kept beside it. The inner error says that there is none.
+    pub(crate) fn newest_cosigned(
+        &self,
+        dir: &Path,
+    ) -> anyhow::Result<Result<Option<SignedNote>, QuorumError>> {
+        if self.witnesses.is_empty() {
+            return Ok(Ok(None));
+        }
+        let published = published_note(dir)?;
+        let Err(error) = self.quorum(&published)? else {
+            return Ok(Ok(Some(published)));
+        };
+        let Some(beside) = cosigned_note(dir)? else {
+            return Ok(Err(error));
+        };
+        Ok(self.quorum(&beside)?.map(|_| Some(beside)))
     }
 
     fn keys(&self) -> anyhow::Result<Vec<WitnessKey>> {

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use bailiwick_audit::{
-    KeptCheckpoints, Progress, Report, Tampering, Verification, Verified, VerifierKey, escape,
-    read_checkpoints, read_verifier_key,
+    Checkpoint, KeptCheckpoints, Progress, Report, Tampering, Verification, Verified, VerifierKey,
+    escape, read_checkpoints, read_verifier_key,
 };
+use bailiwick_tlog::SignedNote;
 use serde_json::{Value, json};
 
 use super::cli::VerifyArgs;
@@ -34,8 +35,13 @@ pub(super) fn verify_all(
 ) -> anyhow::Result<ExitCode> {
     let mut outcomes = Vec::new();
     let mut used = 0;
+    let mut unwitnessed = Vec::new();
     for dir in logs {
-        let (outcome, kept) = verify_one(dir, args)?;
+        let cosigned = args.quorum.newest_cosigned(dir)?;
+        if let Err(error) = &cosigned {
+            unwitnessed.push((dir, error.to_string()));
+        }
+        let (outcome, kept) = verify_one(dir, args, cosigned.ok().flatten())?;
         used += kept;
         outcomes.push((dir, outcome));
     }
@@ -47,20 +53,37 @@ pub(super) fn verify_all(
             .iter()
             .map(|(dir, outcome)| as_value(dir, outcome))
             .collect();
-        say!("{}", serde_json::to_string_pretty(&json!({ "logs": all }))?);
+        let unwitnessed: Vec<Value> = unwitnessed
+            .iter()
+            .map(|(dir, why)| json!({ "log": dir, "why": why }))
+            .collect();
+        let value = json!({ "logs": all, "unwitnessed": unwitnessed });
+        say!("{}", serde_json::to_string_pretty(&value)?);
     } else {
         outcomes
             .iter()
             .for_each(|(dir, outcome)| print_outcome(dir, outcome));
+        for (dir, why) in &unwitnessed {
+            say!("✘ {}: {}", dir.display(), escape(why));
+        }
     }
     let fine = outcomes
         .iter()
         .all(|(_, outcome)| matches!(outcome, Outcome::Holds(_)));
-    Ok(ExitCode::from(if fine { FINE } else { FOUND }))
+    Ok(ExitCode::from(if fine && unwitnessed.is_empty() {
+        FINE
+    } else {
+        FOUND
+    }))
 }
 
 /// Verifies one log; the number says how many checkpoints claim to be of it.
-fn verify_one(dir: &Path, args: &VerifyArgs) -> anyhow::Result<(Outcome, usize)> {
+/// `cosigned` is a checkpoint that witnesses cosigned: the log has to continue it.
+fn verify_one(
+    dir: &Path,
+    args: &VerifyArgs,
+    cosigned: Option<SignedNote>,
+) -> anyhow::Result<(Outcome, usize)> {
     let key = match &args.key {
         Some(path) => read_key(path)?,
         None => read_verifier_key(dir)?,
@@ -74,6 +97,11 @@ fn verify_one(dir: &Path, args: &VerifyArgs) -> anyhow::Result<(Outcome, usize)>
     let mut verification = Verification::new(&key).with_progress(shown(dir));
     for one in &kept.kept {
         verification = verification.with_kept(one.name.clone(), one.checkpoint.clone());
+    }
+    if let Some(note) = cosigned {
+        let checkpoint = Checkpoint::open(&note.to_string(), &key)
+            .context("what the witnesses cosigned is no checkpoint of this log")?;
+        verification = verification.with_kept("what witnesses cosigned".to_owned(), checkpoint);
     }
     if let Some(archive) = &args.archive {
         verification = verification.with_archive(archive);

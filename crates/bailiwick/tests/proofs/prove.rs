@@ -1,5 +1,7 @@
 //! `audit prove` and `audit check-proof`.
 
+use bailiwick_audit::{Log, Options, Subject, archive, prune};
+
 use crate::support::{Home, copy};
 
 /// Checks a proof that lies in `home` with its key; the status and what was said.
@@ -208,6 +210,33 @@ fn a_rewritten_log_gets_no_proof_that_it_continues_what_it_was() {
     let output = home.run(&["audit", "prove", "--from", &older]);
     assert_ne!(output.status.code(), Some(0));
     assert!(output.stdout.is_empty(), "nothing that looks like a proof");
+}
+
+#[test]
+fn what_was_archived_and_what_remains_stay_provable() {
+    let home = Home::with_entries(1300);
+    let options = Options {
+        key_file: Some(home.path("audit.key")),
+        ..Options::default()
+    };
+    let log = Log::open(&home.log(), options).unwrap();
+    let old = home.path("old");
+    archive(&log, &Subject::default(), 1024, &old).unwrap();
+    prune(&log, &Subject::default(), &old).unwrap();
+    log.close().unwrap();
+    home.ok(&["audit", "prove", "1200", "-o", "p"]);
+    assert_eq!(check(&home, "p", &[]).0, 0);
+    let pruned = home.run(&["audit", "prove", "3"]);
+    assert!(!pruned.status.success() && pruned.stdout.is_empty());
+    let old = old.to_string_lossy().into_owned();
+    let key = home
+        .path("audit/verifier.key")
+        .to_string_lossy()
+        .into_owned();
+    home.ok(&[
+        "audit", "prove", "3", "--log", &old, "--key", &key, "-o", "p",
+    ]);
+    assert_eq!(check(&home, "p", &[]).0, 0);
 }
 
 #[test]

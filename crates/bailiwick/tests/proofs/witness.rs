@@ -100,6 +100,7 @@ fn a_log_is_cosigned_and_its_proofs_carry_it() {
         ]
         .concat());
         home.grow(100 + round);
+        home.ok(&[&["audit", "verify"], &both[..]].concat());
         // What was published since then has no cosignature yet, and the cosigned one is still there.
         assert_eq!(home.read("audit/checkpoint").lines().count(), 5);
         home.ok(&["audit", "prove", "3", "--cosigned", "-o", "p"]);
@@ -121,8 +122,14 @@ fn a_log_that_is_rolled_back_or_rewritten_is_found_out() {
     home.ok(&publish);
     std::fs::remove_dir_all(home.log()).unwrap();
     copy(&home.path("saved"), &home.log());
-    // It verifies: nothing in the folder itself tells.
+    // It verifies: nothing in the folder itself tells. Its witnesses are missed.
     home.ok(&["audit", "verify"]);
+    assert_eq!(
+        home.run(&["audit", "verify", "--witness", &key])
+            .status
+            .code(),
+        Some(1)
+    );
     let (status, told) = home.json(&publish);
     assert_eq!((status, &told["logs"][0]["cosigned"]), (1, &0.into()));
     for outcome in told["logs"][0]["outcomes"].as_array().unwrap() {
@@ -184,6 +191,33 @@ fn a_gate_has_its_last_checkpoint_cosigned_and_published() {
     let size: u64 = published.lines().nth(1).unwrap().parse().unwrap();
     assert!(size > 10, "{published}");
     home.ok(&["audit", "verify"]);
+}
+
+#[test]
+fn a_running_gate_publishes_meanwhile_and_tells_what_fails() {
+    let home = Home::with_entries(10);
+    let config = home.write(
+        "bailiwick.yaml",
+        "audit: {publish: [{file: out}, {file: no/such/folder}]}",
+    );
+    let mut gate =
+        Served::start(home.command(&["--config", &config, "exec", "--", "/bin/sleep", "600"]));
+    let told = BufReader::new(gate.0.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let mut told = told.filter(|line| line.contains("no/such/folder"));
+    assert!(told.next().is_some(), "it ended, and told nothing");
+    for _ in 0..600 {
+        if home.path("out").exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(home.read("out").lines().count() >= 5);
+    assert!(
+        gate.0.try_wait().unwrap().is_none(),
+        "the gate minds neither"
+    );
 }
 
 #[test]
