@@ -93,12 +93,13 @@ pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
     home.make()?;
     let (judge, policy_digest) = judge(parts, Some(home.cache().join("wasm")))?;
     let log = open_log(home)?;
+    crate::changes::policies(home, &log, &policy_digest)?;
     if let Some(beyond) = Beyond::start(config, &log)? {
         let _ = parts.beyond.set(beyond);
     }
     Ok(Host {
         judge,
-        keys: home.token_keys()?,
+        keys: crate::changes::token_keys(home, &log)?,
         recorder: Recorder::new(log, config.audit.mode == AuditMode::Strict),
         variables: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -133,7 +134,12 @@ fn native(
         );
     }
     let wall = native_wall(parts.config, parts.home, jail).map_err(|error| format!("{error:#}"))?;
-    let settings = Settings::from_process(parts.home.cache());
+    // One program at a person's terminal, or plugins, which have none.
+    let terminal = (!parts.components).then(crate::exec::terminal_name);
+    let settings = Settings {
+        terminal: terminal.flatten(),
+        ..Settings::from_process(parts.home.cache())
+    };
     Ok(Arc::new(NativeBuilder::new(wall, settings)))
 }
 

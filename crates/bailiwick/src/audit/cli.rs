@@ -36,6 +36,12 @@ pub(crate) enum AuditCommand {
     Export(ExportArgs),
     /// Say what the log shows for the controls of NIST SP 800-53 or SOC 2, and what it does not
     Report(super::report::ReportArgs),
+    /// Erase what is personal; the entries stay, and stay provable
+    Erase(super::erase::EraseArgs),
+    /// Copy old entries into an archive, which is a log of its own
+    Archive(super::archive::ArchiveArgs),
+    /// Remove from the log what an archive holds
+    Prune(super::archive::PruneArgs),
     /// Bring the index of the log up to date, which makes queries fast
     Index(IndexArgs),
 }

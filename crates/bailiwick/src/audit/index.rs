@@ -88,7 +88,7 @@ fn print(log: &Path, checked: &Checked, was_check: bool) {
     }
 }
 
-fn folder(home: &Home) -> anyhow::Result<PathBuf> {
+pub(super) fn folder(home: &Home) -> anyhow::Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt as _;
     home.make()?;
     let folder = home.cache().join("index");

@@ -1,8 +1,10 @@
 //! `bailiwick audit`: read, verify and prove the log.
 
+mod archive;
 mod asked;
 mod cli;
 mod deed;
+mod erase;
 mod export;
 mod follow;
 mod index;
@@ -41,6 +43,9 @@ pub(crate) fn run(args: &AuditArgs, config: Option<&Path>) -> anyhow::Result<Exi
         AuditCommand::Timeline(timeline) => timeline::tell(&logs, timeline, args.json),
         AuditCommand::Export(export) => export::run(&logs, export, Config::find(config)?),
         AuditCommand::Report(report) => report::run(&logs, report),
+        AuditCommand::Erase(erase) => erase::run(&logs, erase, args.json),
+        AuditCommand::Archive(archive) => archive::archive_old(&logs, archive, args.json),
+        AuditCommand::Prune(prune) => archive::prune_archived(&logs, prune, args.json),
         AuditCommand::Index(index) => index::run(&logs, index, args.json),
     }
 }

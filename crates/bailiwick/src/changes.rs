@@ -1,0 +1,106 @@
+//! What is not as it was when a gate last ran: keys made, policies changed. In the log before it takes effect.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use bailiwick_audit::{Event, Log, Subject};
+use bailiwick_token::Keys;
+
+use crate::home::Home;
+use crate::person::Person;
+
+/// The digest of the policies that were in force last.
+const SEEN_FILE: &str = "policies.sha256";
+
+/// The keys that seal grants; that they were made is recorded before anything is sealed with them.
+pub(crate) fn token_keys(home: &Home, log: &Log) -> anyhow::Result<Keys> {
+    let is_new = home.path().join("token.key").symlink_metadata().is_err();
+    let keys = home.token_keys()?;
+    if is_new {
+        let event = Event::KeyChange {
+            key: "token".to_owned(),
+            action: "made".to_owned(),
+            id: keys.public().to_string(),
+        };
+        log.append_durable(&person(), &event)?;
+    }
+    Ok(keys)
+}
+
+/// Records that other policies are in force than the last time, before anything is decided by them.
+pub(crate) fn policies(home: &Home, log: &Log, digest: &str) -> anyhow::Result<()> {
+    let path = home.path().join(SEEN_FILE);
+    let seen = std::fs::read_to_string(&path).unwrap_or_default();
+    if seen.trim_end() == digest {
+        return Ok(());
+    }
+    if !seen.is_empty() {
+        let event = Event::PolicyChange {
+            policy_sha256: digest.to_owned(),
+            loaded: true,
+            reason: "they are not those that were in force before".to_owned(),
+        };
+        log.append_durable(&person(), &event)?;
+    }
+    replace(&path, digest).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+fn replace(path: &Path, digest: &str) -> anyhow::Result<()> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{}", bailiwick_gate::host::session_id()?));
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&aside)?;
+    writeln!(file, "{digest}")?;
+    std::fs::rename(&aside, path)?;
+    Ok(())
+}
+
+fn person() -> Subject {
+    Subject::default().with_user(Person::current().name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bailiwick_audit::{Filter, Options, query};
+
+    fn kinds(log: &Log) -> Vec<&'static str> {
+        log.flush().unwrap();
+        let all = query(log.dir(), Filter::default());
+        all.map(|stored| stored.unwrap().entry().unwrap().event.kind())
+            .collect()
+    }
+
+    #[test]
+    fn a_key_that_is_made_and_policies_that_change_are_recorded_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("state"));
+        home.make().unwrap();
+        let log = Log::open(&home.audit(0), Options::default()).unwrap();
+        let first = token_keys(&home, &log).unwrap().public().to_string();
+        assert_eq!(token_keys(&home, &log).unwrap().public().to_string(), first);
+        for digest in ["aa", "aa", "bb", "bb", "aa"] {
+            policies(&home, &log, digest).unwrap();
+        }
+        assert_eq!(kinds(&log), ["key_change", "policy_change", "policy_change"]);
+    }
+
+    #[test]
+    fn what_cannot_be_recorded_does_not_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("state"));
+        home.make().unwrap();
+        let log = Log::open(&home.audit(0), Options::default()).unwrap();
+        policies(&home, &log, "aa").unwrap();
+        log.close().unwrap();
+        assert!(policies(&home, &log, "bb").is_err());
+        let seen = std::fs::read_to_string(home.path().join(SEEN_FILE)).unwrap();
+        assert_eq!(seen, "aa\n");
+        assert!(token_keys(&home, &log).is_err());
+    }
+}
