@@ -71,6 +71,11 @@ impl Source {
             Err(AuditError::Damaged { why, .. }) => return Ok(self.missing(next, size, why)),
             Err(error) => return Err(error.into()),
         };
+        // Whoever follows a log is led over what was archived and pruned; an export says that it was.
+        if let Some(first) = stored.first().filter(|first| first.index != next) {
+            let why = "archived and pruned, or removed".to_owned();
+            return Ok(Found::Missing(first.index.min(size), why));
+        }
         let mut records = Vec::new();
         let mut end = next;
         for stored in stored
@@ -96,7 +101,10 @@ impl Source {
     /// The leaf hash of one entry, if it is there.
     pub(crate) fn leaf(&self, index: u64) -> Option<String> {
         let stored = Follow::from(&self.dir, index).bundle().ok()?;
-        stored.first().map(leaf)
+        stored
+            .first()
+            .filter(|first| first.index == index)
+            .map(leaf)
     }
 
     /// Up to where nothing can be had: the next bundle that can be read.
@@ -114,7 +122,8 @@ impl Source {
 
     fn record(&self, stored: &Stored) -> Result<Option<Record>, String> {
         let entry = stored.entry().map_err(|error| error.to_string())?;
-        if !self.filter.matches(&entry, &stored.json) {
+        let shown = serde_json::to_vec(&entry).map_err(|error| error.to_string())?;
+        if !self.filter.matches(&entry, &shown) {
             return Ok(None);
         }
         Ok(Some(Record::Entry(Box::new(Exported {
