@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bailiwick_audit::{
@@ -98,6 +99,102 @@ fn the_clock_stamps_the_entries() {
     log.close().expect("closes");
     let bundle = std::fs::read(dir.path().join("tile/entries/000.p/1")).expect("a bundle");
     assert!(String::from_utf8_lossy(&bundle).contains("\"time\":\"2026-11-23T15:04:05.678Z\""));
+}
+
+/// A clock that is set, in milliseconds.
+#[derive(Clone)]
+struct Set(Arc<AtomicU64>);
+
+impl Clock for Set {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+fn times(dir: &Path) -> Vec<String> {
+    let all = bailiwick_audit::query(dir, bailiwick_audit::Filter::default());
+    all.map(|stored| stored.expect("reads").entry().expect("an entry").time)
+        .collect()
+}
+
+#[test]
+fn times_never_go_back_and_a_clock_that_does_stops_the_log() {
+    const NOON: u64 = 1_795_446_000_000;
+    let dir = tempfile::tempdir().expect("folder");
+    let clock = Set(Arc::new(AtomicU64::new(NOON)));
+    let options = Options {
+        clock: Arc::new(clock.clone()),
+        ..Options::default()
+    };
+    let log = Log::open(dir.path(), options.clone()).expect("opens");
+    let append = |log: &Log, at: u64| {
+        clock.0.store(at, Ordering::Relaxed);
+        log.append_durable(&Subject::default(), &event("x"))
+    };
+    append(&log, NOON).expect("appends");
+    append(&log, NOON - 9_000).expect("a step of a time service");
+    for back in [11_000, 86_400_000] {
+        let error = append(&log, NOON - back).expect_err("refused");
+        assert!(matches!(error, AuditError::ClockWentBack { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("Set the clock right"), "{text}");
+        assert!(text.contains("2026-11-23T15:00:00.000Z"), "{text}");
+    }
+    append(&log, NOON + 5).expect("right again");
+    log.close().expect("closes");
+    drop(log);
+
+    clock.0.store(NOON - 11_000, Ordering::Relaxed);
+    let error = Log::open(dir.path(), options.clone()).expect_err("refused");
+    assert!(matches!(error, AuditError::ClockWentBack { .. }), "{error}");
+    clock.0.store(NOON, Ordering::Relaxed);
+    let log = Log::open(dir.path(), options).expect("opens");
+    append(&log, NOON + 1).expect("appends");
+    log.close().expect("closes");
+    let times = times(dir.path());
+    assert_eq!(times.len(), 4, "what was refused is not there");
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[test]
+fn a_log_whose_last_bundle_is_full_knows_its_last_time_too() {
+    let dir = tempfile::tempdir().expect("folder");
+    let at = |millis: u64| Options {
+        clock: Arc::new(Set(Arc::new(AtomicU64::new(millis)))),
+        ..Options::default()
+    };
+    let log = Log::open(dir.path(), at(1_795_446_000_000)).expect("opens");
+    for _ in 0..256 {
+        log.append(&Subject::default(), &event("x"))
+            .expect("appends");
+    }
+    log.close().expect("closes");
+    drop(log);
+    let error = Log::open(dir.path(), at(1_795_445_000_000)).expect_err("refused");
+    assert!(matches!(error, AuditError::ClockWentBack { .. }), "{error}");
+}
+
+#[test]
+fn partial_tiles_stay_until_the_full_one_is_there() {
+    let dir = tempfile::tempdir().expect("folder");
+    let there = |name: &str| dir.path().join(name).exists();
+    for (size, entries) in [(3, 3), (10, 7), (255, 245)] {
+        let log = open(dir.path());
+        for _ in 0..entries {
+            log.append(&Subject::default(), &event("x"))
+                .expect("appends");
+        }
+        log.close().expect("closes");
+        assert!(there(&format!("tile/0/000.p/{size}")));
+        assert!(there("tile/0/000.p/3") && there("tile/entries/000.p/3"));
+    }
+    let log = open(dir.path());
+    log.append(&Subject::default(), &event("x"))
+        .expect("appends");
+    log.close().expect("closes");
+    assert!(there("tile/0/000") && there("tile/entries/000"));
+    assert!(!there("tile/0/000.p") && !there("tile/entries/000.p"));
+    assert!(there("tile/1/000.p/1"), "the level above is partial now");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod component;
 mod doctor;
 mod exec;
 mod exec_report;
+mod full;
 mod gates;
 mod hostile;
 mod network;
