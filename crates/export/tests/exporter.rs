@@ -7,6 +7,7 @@
     reason = "helpers of tests may end the test"
 )]
 
+#[path = "formats/parse.rs"]
 mod parse;
 
 use std::collections::BTreeSet;
@@ -232,6 +233,7 @@ fn syslog_over_tcp_is_framed_by_its_octets() {
         let messages = parse::frames(&receiver.got.lock().unwrap()).unwrap();
         assert_eq!(messages.len(), 601);
         assert_eq!(messages[0].id, "export_begin");
+        assert_eq!(messages[0].priority / 8, 13);
         assert!(
             messages
                 .iter()
@@ -239,9 +241,11 @@ fn syslog_over_tcp_is_framed_by_its_octets() {
                 .all(|message| message.id == "gate_stop" && !message.host.is_empty())
         );
         if format == Format::Cef {
-            messages
-                .iter()
-                .for_each(|message| drop(parse::cef(&message.text).unwrap()));
+            for message in messages.iter().skip(1) {
+                let event = parse::cef(&message.text).unwrap();
+                assert_eq!(event.head[3], "gate_stop");
+                assert_eq!(event.fields["externalId"], message.data[0].1[1].1);
+            }
         }
     }
 }

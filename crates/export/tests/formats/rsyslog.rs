@@ -1,12 +1,4 @@
 //! A real syslog daemon reads what is sent, as it was meant.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "helpers of tests may end the test"
-)]
-
-mod samples;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -17,6 +9,8 @@ use std::time::{Duration, Instant};
 use bailiwick_audit::{Filter, Log, Subject};
 use bailiwick_export::{Exporter, Format, Options, Target};
 use serde_json::Value;
+
+use crate::samples;
 
 const PROGRAM: &str = "/usr/sbin/rsyslogd";
 const LONG: Duration = Duration::from_secs(60);

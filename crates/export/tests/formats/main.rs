@@ -8,13 +8,14 @@
 )]
 
 mod parse;
+mod rsyslog;
 mod samples;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use bailiwick_export::{Format, OCSF_VERSION, Record, encode_line, encode_lines};
-use parse::{cef, syslog};
+use parse::{cef, frames, syslog};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -207,7 +208,7 @@ fn survives(text: &str) {
         assert_eq!(names, ["bailiwick@32473", "origin"]);
         let fields: BTreeMap<_, _> = message.data[0].1.iter().cloned().collect();
         assert_eq!(fields.len(), message.data[0].1.len(), "a name stands twice");
-        assert_eq!(message.id, name(&record));
+        assert_eq!((message.host.as_str(), message.id.as_str()), ("host", name(&record).as_str()));
         assert_eq!(message.priority / 8, 13);
         let event = cef(&line(Format::Cef, &record)).unwrap();
         assert_eq!(
@@ -279,6 +280,9 @@ fn the_strict_parsers_refuse_what_is_none() {
         let parsed = syslog(bad.as_bytes());
         assert!(parsed.is_err() || parsed.unwrap().data.len() != 2, "{bad}");
     }
+    let framed = format!("{} {good}", good.len());
+    assert_eq!(frames(framed.repeat(2).as_bytes()).unwrap().len(), 2);
+    assert!(frames(&framed.as_bytes()[1..]).is_err());
     let good = line(Format::Cef, &samples::all("x")[0]);
     assert!(cef(&good.replace("CEF:0", "CEF:7")).is_err());
     assert!(cef(&format!("{good}\nx")).is_err());

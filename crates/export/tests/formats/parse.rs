@@ -103,7 +103,6 @@ fn quoted(text: &str) -> Result<(String, &str), String> {
 }
 
 /// `MSG-LEN SP SYSLOG-MSG …` of RFC 6587 §3.4.1.
-#[allow(dead_code, reason = "one test's file uses it, the other does not")]
 pub(crate) fn frames(mut bytes: &[u8]) -> Result<Vec<Message>, String> {
     let mut messages = Vec::new();
     while !bytes.is_empty() {
