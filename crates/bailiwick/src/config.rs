@@ -329,7 +329,10 @@ mod tests {
         ] {
             assert!(Config::parse(key).is_err(), "{key}");
         }
-        for names in ["{\"*.internal\": [10.0.0.0/8]}", "{db.internal: [0.0.0.0/0]}"] {
+        for names in [
+            "{\"*.internal\": [10.0.0.0/8]}",
+            "{db.internal: [0.0.0.0/0]}",
+        ] {
             let config = Config::parse(&format!("private_names: {names}")).unwrap();
             assert!(config.private_names().is_err(), "{names}");
         }

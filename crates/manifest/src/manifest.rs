@@ -115,6 +115,14 @@ impl Manifest {
         self
     }
 
+    /// The same manifest with the constants and limits of another, for a program that is named elsewhere.
+    #[must_use]
+    pub fn with_surroundings_of(mut self, other: &Self) -> Self {
+        self.runtime.env.clone_from(&other.runtime.env);
+        self.runtime.limits = other.runtime.limits;
+        self
+    }
+
     /// A problem that a later stage found, to be shown at the manifest's line.
     #[must_use]
     pub fn diagnostic(

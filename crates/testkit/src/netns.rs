@@ -10,6 +10,12 @@ ip link set lo up || exit 1
 for address in $BAILIWICK_TEST_NETNS; do ip address add \"$address\" dev lo || exit 1; done
 exec \"$0\" \"$@\"";
 
+/// Whether this process is the one that was started in a namespace of its own.
+#[must_use]
+pub fn is_alone() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
 /// `true` in the process that should do the work.
 ///
 /// Elsewhere it starts this test once more in a network namespace of its own, as root of a user namespace of
@@ -17,7 +23,7 @@ exec \"$0\" \"$@\"";
 /// answers `false`.
 #[must_use]
 pub fn is_alone_or_rerun(test: &str, addresses: &[&str]) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
+    if is_alone() {
         return true;
     }
     let binary = std::env::current_exe().expect("the test knows its binary");

@@ -10,6 +10,7 @@ mod streams;
 mod terminal;
 
 pub(crate) use bounds::Bound;
+pub(crate) use terminal::name as terminal_name;
 
 use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
@@ -86,7 +87,10 @@ fn recorded(
     report.set("user", json!(host.judge.user.name));
     report.set("environment", json!(host.judge.environment));
     report.set("machine", json!(host.judge.machine));
-    let settings = Settings::from_process(home.cache());
+    let settings = Settings {
+        terminal: terminal::name(),
+        ..Settings::from_process(home.cache())
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -266,6 +270,7 @@ fn words(args: &ExecArgs) -> anyhow::Result<Vec<String>> {
 fn asked(args: &ExecArgs, command: &[String]) -> anyhow::Result<Manifest> {
     let mut required = args.given.allow.clone();
     let mut optional: Vec<Capability> = Vec::new();
+    let mut read = None;
     if let Some(path) = &args.manifest {
         let bytes =
             std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -273,8 +278,13 @@ fn asked(args: &ExecArgs, command: &[String]) -> anyhow::Result<Manifest> {
             .map_err(crate::report::diagnostic)?;
         required.extend(manifest.required().map(|atom| atom.capability.clone()));
         optional.extend(manifest.optional().map(|atom| atom.capability.clone()));
+        read = Some(manifest);
     }
-    Ok(synthetic(command, &required)?.with_optional(optional))
+    let asked = synthetic(command, &required)?.with_optional(optional);
+    Ok(match &read {
+        Some(manifest) => asked.with_surroundings_of(manifest),
+        None => asked,
+    })
 }
 
 /// The program as prepared, in the person's working directory where that is granted.
@@ -289,6 +299,12 @@ fn program(host: &Host, admitted: &Admitted, launch: &Launch) -> anyhow::Result<
     let granted = rows.filter(|row| row.granted().next().is_some());
     let named = granted.filter_map(|row| program_as_named(&row.asked, &host.judge.search));
     program.closure.run.extend(named);
+    // Which sequences the person's terminal obeys; what a manifest says goes before.
+    if let Some(name) = terminal::name()
+        && program.env.iter().all(|(other, _)| other != "TERM")
+    {
+        program.env.push(("TERM".into(), name.into()));
+    }
     program.cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     Ok(program)
 }

@@ -24,6 +24,17 @@ pub(super) fn is_at_hand() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
+/// The longest name of a kind of terminal, longer than any there is.
+const LONGEST_NAME: usize = 64;
+
+/// What kind of terminal the person's is (`TERM`), where the program gets one like it. Only a plain name is passed on.
+pub(crate) fn name() -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_+.".contains(&byte);
+    let name = std::env::var("TERM").ok()?;
+    let fits = (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(plain);
+    (fits && !name.starts_with('.') && is_at_hand()).then_some(name)
+}
+
 /// The person's terminal. Its modes are put back when this goes away, however that comes.
 #[derive(Debug, Clone)]
 pub(super) struct Outside(Arc<Mutex<Modes>>);

@@ -191,7 +191,7 @@ fn vim_edits_and_less_pages() {
     let page = arguments(&world, &[], &["less", &file]);
     let page: Vec<&str> = page.iter().skip(1).map(String::as_str).collect();
     let steps = json!([
-        ["see", "line 1"],
+        ["see", "line 2"],
         ["type", "G"],
         ["see", "line 199"],
         ["type", "q"],

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::ordinary::as_ordinary;
 use crate::support::{PYTHON, World, kind};
 
 /// Runs a script inside, with nothing allowed but `allow`.
@@ -71,7 +72,10 @@ fn what_was_granted_is_there_and_nothing_else() {
     let entries = world.settled();
     // What it looked for in vain depends on the machine.
     let steps = entries.iter().map(kind);
-    let kinds: Vec<&str> = steps.filter(|kind| *kind != "operation_denied").collect();
+    // The log's own first words are not of the program.
+    let kinds: Vec<&str> = steps
+        .filter(|kind| !["operation_denied", "key_change"].contains(kind))
+        .collect();
     assert_eq!(
         kinds,
         [
@@ -107,6 +111,27 @@ fn a_manifest_says_what_to_ask_for() {
         (0, "granted"),
         "{granted:?}"
     );
+    world.settled();
+}
+
+/// Constants whose reading was granted, and limits, are those of the manifest.
+#[test]
+fn a_manifest_says_what_surrounds_the_program() {
+    let world = World::new();
+    let manifest = world.file(
+        "asks.yaml",
+        "id: asks\nversion: 1.0.0\nrequired_capabilities: [\"read_environment:GIVEN\"]\n\
+         runtime: {command: [cat], env: {GIVEN: constant}, limits: {processes: 4}}\n",
+    );
+    let script = "import os\nprint(os.environ['GIVEN'])\nmade = 0\n\
+                  for _ in range(20):\n\
+                  \x20   try:\n        if os.fork() == 0: import time; time.sleep(60)\n        made += 1\n\
+                  \x20   except OSError: break\nprint(made < 20, flush=True)\nos._exit(0)\n";
+    let atom = "read_environment:GIVEN";
+    let args = ["exec", "--allow", atom, "--manifest", &manifest];
+    let ended = world.run(&[&args[..], &["--", PYTHON, "-c", script]].concat());
+    assert!(ended.stdout.starts_with("constant\n"), "{ended:?}");
+    assert!(!ended.stdout.contains("False"), "more than four: {ended:?}");
     world.settled();
 }
 
@@ -153,9 +178,20 @@ fn a_program_that_is_not_there_is_2() {
     world.settled();
 }
 
-/// In a user namespace of its own the bound is this test's alone.
+#[test]
+fn l13_an_ordinary_user_without_a_wall_runs_nothing_either() {
+    if as_ordinary("exec::l13_an_ordinary_user_without_a_wall_runs_nothing_either") {
+        nothing_runs_without_a_wall();
+    }
+}
+
 #[test]
 fn l13_a_wall_that_cannot_be_built_is_125_and_nothing_runs() {
+    nothing_runs_without_a_wall();
+}
+
+/// In a user namespace of its own the bound is this test's alone.
+fn nothing_runs_without_a_wall() {
     let world = World::new();
     let trace = world.path("trace");
     let exec = world.bailiwick(&[]);

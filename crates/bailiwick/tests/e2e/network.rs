@@ -4,6 +4,10 @@
 
 use std::process::{Child, Command, Stdio};
 
+use bailiwick_testkit::sdk::Sdk;
+use serde_json::{Value, json};
+
+use crate::ordinary::as_ordinary;
 use crate::support::{Ended, PYTHON, World, kind};
 
 const ADDRESS: &str = "93.184.216.34";
@@ -457,6 +461,109 @@ fn a_secret_is_used_and_never_seen() {
         let log = net.world.entries();
         assert!(log.iter().any(|entry| kind(entry) == "secret_use"));
         assert!(log.iter().all(|entry| !entry.to_string().contains(canary)));
+    });
+}
+
+/// A plugin with one tool, which fetches.
+const FETCHER: &str = r#"
+import json, sys, urllib.request
+def send(number, result): print(json.dumps({'jsonrpc': '2.0', 'id': number, 'result': result}), flush=True)
+def fetch(host):
+    try: return urllib.request.urlopen('https://' + host + '/v1/x', timeout=30).read().decode()
+    except Exception as error: return 'failed: ' + repr(error)
+for line in sys.stdin:
+    asked = json.loads(line); number = asked.get('id')
+    if asked['method'] == 'initialize':
+        version = asked['params']['protocolVersion']
+        send(number, {'protocolVersion': version, 'capabilities': {'tools': {}}, 'serverInfo': {'name': 'fetcher', 'version': '1'}})
+    elif asked['method'] == 'tools/list':
+        schema = {'type': 'object', 'properties': {'host': {'type': 'string'}}, 'required': ['host']}
+        send(number, {'tools': [{'name': 'fetch', 'inputSchema': schema}]})
+    elif asked['method'] == 'tools/call':
+        send(number, {'content': [{'type': 'text', 'text': fetch(asked['params']['arguments']['host'])}]})
+    elif number is not None:
+        print(json.dumps({'jsonrpc': '2.0', 'id': number, 'error': {'code': -32601, 'message': 'unknown'}}), flush=True)
+"#;
+
+#[test]
+fn a_plugin_of_serve_has_the_same_network() {
+    alone("a_plugin_of_serve_has_the_same_network", || {
+        let net = Net::new();
+        let script = net.world.file("fetcher.py", FETCHER);
+        let binary = net.world.bailiwick(&[]);
+        let binary = binary.get_program().to_str().unwrap();
+        let mounted = "mount --bind \"$HOSTS\" /etc/hosts && exec \"$@\"";
+        let (config, read) = (
+            net.world.path("bailiwick.yaml"),
+            format!("read_files:{script}"),
+        );
+        let grant = "network_access:https://api.example.com/v1/";
+        let words = [
+            "unshare", "--mount", "--", "sh", "-c", mounted, "sh", binary, "--config", &config,
+            "serve", "--allow", grant, "--allow", &read, "--", PYTHON, &script,
+        ];
+        let outcome = bailiwick_testkit::sdk::Session::new(words)
+            .env("BAILIWICK_HOME", net.world.home().to_str().unwrap())
+            .env("HOSTS", &net.world.path("hosts"))
+            .cwd(net.world.root())
+            .call("fetch", json!({ "host": "api.example.com" }))
+            .call("fetch", json!({ "host": "other.example.com" }))
+            .run(Sdk::PythonLegacy);
+        assert!(
+            outcome.text(0).contains("\"path\": \"/v1/x\""),
+            "{outcome:?}"
+        );
+        assert!(outcome.text(1).starts_with("failed: "), "{outcome:?}");
+        assert!(!net.seen().contains("other.example.com"));
+        let log = net.world.entries();
+        let told = |entry: &Value| {
+            kind(entry) == "operation_denied" && entry.to_string().contains("other.example.com")
+        };
+        assert!(log.iter().any(told), "{log:?}");
+    });
+}
+
+#[test]
+fn an_ordinary_user_reaches_what_is_granted_by_name() {
+    let test = "an_ordinary_user_reaches_what_is_granted_by_name";
+    // In a user namespace of its own the same user has another number.
+    if bailiwick_testkit::netns::is_alone() || as_ordinary(&format!("network::{test}")) {
+        alone(test, || {
+            let net = Net::new();
+            let url = "https://api.example.com/v1/x";
+            let curl = ["curl", "-sS", "--fail", url];
+            let ended = net.exec(&["network_access:https://api.example.com/v1/"], &curl);
+            assert_eq!(ended.status, 0, "{ended:?}");
+            let other = net.exec(&["network_access:https://other.example.com"], &curl);
+            assert_ne!(other.status, 0, "{other:?}");
+        });
+    }
+}
+
+/// A person says where a name of a private network leads; to that and to nothing else.
+#[test]
+fn l7_a_private_name_leads_where_a_person_said() {
+    alone("l7_a_private_name_leads_where_a_person_said", || {
+        let net = Net::new();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        net.world
+            .file("hosts", "127.0.0.1 localhost\n127.0.0.1 db.internal\n");
+        let reach = |ranges: &str, grant: &str| {
+            net.world
+                .file("bailiwick.yaml", &format!("private_names: {{{ranges}}}\n"));
+            let dial = format!(
+                "import socket; socket.create_connection(('db.internal', {port})).sendall(b'hello')"
+            );
+            let grant = format!("network_access:tcp://{grant}:{port}");
+            let ended = net.exec(&[&grant], &[PYTHON, "-c", &dial]);
+            listener.set_nonblocking(true).unwrap();
+            std::iter::from_fn(|| listener.accept().ok()).count() > 0 && ended.status == 0
+        };
+        assert!(!reach("", "db.internal"));
+        assert!(!reach("db.internal: [10.0.0.0/8]", "db.internal"));
+        assert!(!reach("other.internal: [127.0.0.0/8]", "db.internal"));
+        assert!(reach("db.internal: [127.0.0.1]", "db.internal"));
     });
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn at_terminal(world: &World, args: &[&str], steps: &Value) -> Value 
     command
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-        .env("TERM", "dumb")
+        .env("TERM", "ansi")
         .env("BAILIWICK_HOME", world.home())
         .current_dir(world.root());
     let ended = crate::support::run(command, "");
