@@ -9,7 +9,8 @@ use bailiwick_tlog::{Checkpoint, TILE_WIDTH, TileKind, TilePath};
 use super::rollback::is_newer;
 use crate::key::{SIGNING_KEY_FILE, VERIFIER_KEY_FILE};
 use crate::layout::{
-    CHECKPOINT_FILE, JOURNAL_DIR, LOCK_FILE, PRIVATE_DIR, TILE_DIR, segment_path, tile_end,
+    CHECKPOINT_FILE, COSIGNED_FILE, JOURNAL_DIR, LOCK_FILE, PRIVATE_DIR, TILE_DIR, segment_path,
+    tile_end,
 };
 use crate::report::{Report, Tampering};
 
@@ -86,10 +87,11 @@ impl Inventory {
             let kind = item.file_type()?;
             match name.as_str() {
                 TILE_DIR | JOURNAL_DIR | PRIVATE_DIR if kind.is_dir() => {}
-                CHECKPOINT_FILE | LOCK_FILE | VERIFIER_KEY_FILE | SIGNING_KEY_FILE
+                CHECKPOINT_FILE | COSIGNED_FILE | LOCK_FILE | VERIFIER_KEY_FILE
+                | SIGNING_KEY_FILE
                     if kind.is_file() => {}
-                TILE_DIR | JOURNAL_DIR | PRIVATE_DIR | CHECKPOINT_FILE | LOCK_FILE
-                | VERIFIER_KEY_FILE | SIGNING_KEY_FILE => self.strange(&name),
+                TILE_DIR | JOURNAL_DIR | PRIVATE_DIR | CHECKPOINT_FILE | COSIGNED_FILE
+                | LOCK_FILE | VERIFIER_KEY_FILE | SIGNING_KEY_FILE => self.strange(&name),
                 _ if is_unfinished(&name) => {}
                 _ if self.beside.len() < MAX_NAMED => self.beside.push(name),
                 _ => {}

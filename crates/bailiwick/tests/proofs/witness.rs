@@ -68,7 +68,8 @@ fn a_log_is_cosigned_and_its_proofs_carry_it() {
             home.read(&format!("out/{}.checkpoint", log_id(&origin(&home)))),
             published
         );
-        home.ok(&["audit", "verify"]);
+        let verified = home.ok(&["audit", "verify"]);
+        assert!(!verified.contains("checkpoint.cosigned"), "{verified}");
         home.ok(&["audit", "prove", "3", "-o", "p"]);
         let log_key = home.key();
         home.ok(&[&["audit", "check-proof", "p", "--key", &log_key], &both[..]].concat());
