@@ -64,6 +64,8 @@ pub(super) fn run(
         kind: Some("decision".to_owned()),
         ..Filter::default()
     };
+    // A log that is not there reads as an empty one; nothing would have changed would be no answer.
+    anyhow::ensure!(log.is_dir(), "there is no log at `{}`", log.display());
     let mut found = Tallied::default();
     for stored in query(log, filter) {
         let stored = stored?;
@@ -93,6 +95,12 @@ pub(super) fn run(
             }
         }
     }
+    let repeated = found.same + found.changed.len();
+    anyhow::ensure!(
+        repeated > 0 || !found.unrepeatable.is_empty(),
+        "the log at `{}` holds no decision",
+        log.display()
+    );
     if as_json {
         say!("{}", serde_json::to_string_pretty(&as_value(&found))?);
     } else {
@@ -134,13 +142,10 @@ impl Replay {
             principal: Principal {
                 session: text(&subject.session),
                 user: set::user(config, &text(&subject.user)),
-                agent: Agent {
-                    name: text(&subject.agent),
-                    version: String::new(),
-                },
+                agent: agent(&text(&subject.agent)),
                 plugin: PluginFacts {
                     id: text(&subject.plugin),
-                    digest: text(&subject.plugin_digest),
+                    digest: format!("sha256:{}", text(&subject.plugin_digest)),
                     ..PluginFacts::default()
                 },
             },
@@ -217,6 +222,15 @@ impl Replay {
             outcome: answer(&decision),
             granted: decision.granted().iter().map(ToString::to_string).collect(),
         })
+    }
+}
+
+/// The log writes name and version as one.
+fn agent(recorded: &str) -> Agent {
+    let (name, version) = recorded.rsplit_once(' ').unwrap_or((recorded, ""));
+    Agent {
+        name: name.to_owned(),
+        version: version.to_owned(),
     }
 }
 
