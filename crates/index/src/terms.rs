@@ -8,6 +8,9 @@ use bailiwick_capability::{
 /// How deep a path is indexed; deeper ones are as if they were cut off there.
 const MAX_DEPTH: usize = 24;
 
+/// Lengths at which the beginning of a session's id is indexed; what is asked for is cut to the longest that fits.
+const PREFIXES: [usize; 3] = [SESSION_PREFIX, 16, 32];
+
 /// Fields. The numbers are part of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -15,7 +18,7 @@ pub(crate) enum Field {
     Plugin = 1,
     User = 2,
     Session = 3,
-    /// The first [`SESSION_PREFIX`] bytes of a session's id.
+    /// The first bytes of a session's id, as many as [`PREFIXES`] say.
     SessionPrefix = 4,
     Agent = 5,
     Decision = 6,
@@ -45,7 +48,10 @@ pub(crate) fn of_entry(entry: &Entry, put: &mut dyn FnMut(Field, &[u8])) {
         }
     }
     let session = subject.session.as_deref().unwrap_or_default();
-    if let Some(prefix) = session.as_bytes().get(..SESSION_PREFIX) {
+    for prefix in PREFIXES
+        .iter()
+        .filter_map(|length| session.as_bytes().get(..*length))
+    {
         put(Field::SessionPrefix, prefix);
     }
     if let Some(outcome) = entry.event.outcome() {
@@ -80,7 +86,10 @@ pub(crate) fn of_filter(filter: &Filter) -> Vec<Vec<Term>> {
     all(Field::Decision, filter.decision.map(Outcome::as_str));
     if let Some(session) = filter.session.as_deref() {
         // Cut anywhere, also inside of a character: entries are cut in the same place.
-        let prefix = session.as_bytes().get(..SESSION_PREFIX);
+        let mut prefixes = PREFIXES
+            .iter()
+            .filter_map(|length| session.as_bytes().get(..*length));
+        let prefix = prefixes.next_back();
         groups.push(vec![match prefix {
             Some(prefix) => (Field::SessionPrefix, prefix.to_vec()),
             None => (Field::Session, session.as_bytes().to_vec()),

@@ -55,7 +55,10 @@ impl Scene {
     fn found(&self, filter: &Filter) -> (Vec<u64>, u64) {
         let selection = self.index().select(filter).expect("selects");
         let spared = selection.spared();
-        (indices(&self.log(), filter, Some(Arc::new(selection))), spared)
+        (
+            indices(&self.log(), filter, Some(Arc::new(selection))),
+            spared,
+        )
     }
 
     fn rows(&self) -> Connection {
@@ -65,7 +68,11 @@ impl Scene {
     /// Whatever became of the index, nothing is hidden and nothing invented.
     fn says_what_the_log_says(&self) {
         for filter in wanted() {
-            same(&self.found(&filter).0, &reference(&self.log(), &filter), &filter);
+            same(
+                &self.found(&filter).0,
+                &reference(&self.log(), &filter),
+                &filter,
+            );
         }
     }
 }
@@ -75,12 +82,18 @@ fn same(found: &[u64], expected: &[u64], filter: &Filter) {
     let mut pairs = found.iter().zip(expected);
     let parted = pairs.find(|(found, expected)| found != expected);
     let (found, expected) = (found.len(), expected.len());
-    assert!(parted.is_none() && found == expected, "{parted:?}, {found} and {expected}: {filter:?}");
+    assert!(
+        parted.is_none() && found == expected,
+        "{parted:?}, {found} and {expected}: {filter:?}"
+    );
 }
 
 /// Indices of hits, and of what cannot be read.
 fn indices(log: &Path, filter: &Filter, narrow: Option<Arc<dyn Narrow>>) -> Vec<u64> {
-    let wanted = Search { filter: filter.clone(), newest_first: false };
+    let wanted = Search {
+        filter: filter.clone(),
+        newest_first: false,
+    };
     let sights = search(log, &wanted, narrow).expect("searches");
     sights
         .map(|sight| match sight {
@@ -116,16 +129,28 @@ fn reference(log: &Path, filter: &Filter) -> Vec<u64> {
 }
 
 fn user(name: &str) -> Filter {
-    Filter { user: Some(name.into()), ..Filter::default() }
+    Filter {
+        user: Some(name.into()),
+        ..Filter::default()
+    }
 }
 
 fn capability(text: &str) -> Filter {
-    Filter { capability: Some(text.parse().expect("a concern")), ..Filter::default() }
+    Filter {
+        capability: Some(text.parse().expect("a concern")),
+        ..Filter::default()
+    }
 }
 
 fn wanted() -> Vec<Filter> {
-    let session = Filter { session: Some("0af76519".into()), ..Filter::default() };
-    let nobody = Filter { plugin: Some("nobody".into()), ..Filter::default() };
+    let session = Filter {
+        session: Some("0af76519".into()),
+        ..Filter::default()
+    };
+    let nobody = Filter {
+        plugin: Some("nobody".into()),
+        ..Filter::default()
+    };
     vec![user("ann"), session, capability("/data/hr/x"), nobody]
 }
 
@@ -141,7 +166,10 @@ fn what_the_index_finds_is_what_a_plain_scan_finds() {
             spared += fewer;
         }
     }
-    assert!(spared > 100, "an index that spares nothing tests nothing: {spared}");
+    assert!(
+        spared > 100,
+        "an index that spares nothing tests nothing: {spared}"
+    );
 }
 
 #[test]
@@ -149,12 +177,21 @@ fn an_index_grows_with_its_log() {
     let scene = Scene::bare();
     write_log(&scene.log(), 1, CHUNK_BUNDLES - 1, 255, false);
     let progress = scene.index().update(None).expect("updates");
-    assert_eq!((progress.chunks, progress.indexed, progress.made), (0, 0, 0));
+    assert_eq!(
+        (progress.chunks, progress.indexed, progress.made),
+        (0, 0, 0)
+    );
     write_log(&scene.log(), 1, 2 * CHUNK_BUNDLES, 1, false);
     let progress = scene.index().update(None).expect("updates");
-    assert_eq!((progress.chunks, progress.indexed, progress.made), (2, 2, 2));
+    assert_eq!(
+        (progress.chunks, progress.indexed, progress.made),
+        (2, 2, 2)
+    );
     let progress = scene.index().update(None).expect("updates");
-    assert_eq!((progress.chunks, progress.indexed, progress.made), (2, 2, 0));
+    assert_eq!(
+        (progress.chunks, progress.indexed, progress.made),
+        (2, 2, 0)
+    );
     assert!(scene.index().check().expect("checks").lies.is_empty());
 }
 
@@ -169,7 +206,8 @@ fn a_row_that_leaves_values_out_is_not_believed() {
         .query_row("SELECT body FROM row WHERE chunk = 0", [], |row| row.get(0))
         .expect("a row");
     let empty = &body[..8 + 64 * 48];
-    rows.execute("UPDATE row SET body = ?1 WHERE chunk = 0", params![empty]).expect("writes");
+    rows.execute("UPDATE row SET body = ?1 WHERE chunk = 0", params![empty])
+        .expect("writes");
     drop(rows);
     scene.says_what_the_log_says();
     // One value alone, in a row of the right length.
@@ -177,20 +215,31 @@ fn a_row_that_leaves_values_out_is_not_believed() {
     let mut changed = body;
     let last = changed.len() - 1;
     changed[last] ^= 0xff;
-    rows.execute("UPDATE row SET body = ?1 WHERE chunk = 0", params![changed]).expect("writes");
+    rows.execute("UPDATE row SET body = ?1 WHERE chunk = 0", params![changed])
+        .expect("writes");
     drop(rows);
     scene.says_what_the_log_says();
-    assert_eq!(scene.index().update(None).expect("updates").made, 1, "and is made anew");
+    assert_eq!(
+        scene.index().update(None).expect("updates").made,
+        1,
+        "and is made anew"
+    );
 }
 
 #[test]
 fn rows_that_are_missing_swapped_or_of_another_key_or_log_are_not_believed() {
     let scene = Scene::new(6);
-    scene.rows().execute("DELETE FROM row WHERE chunk = 1", []).expect("writes");
+    scene
+        .rows()
+        .execute("DELETE FROM row WHERE chunk = 1", [])
+        .expect("writes");
     scene.says_what_the_log_says();
     scene
         .rows()
-        .execute("INSERT INTO row SELECT 1, binding, body, tag FROM row WHERE chunk = 0", [])
+        .execute(
+            "INSERT INTO row SELECT 1, binding, body, tag FROM row WHERE chunk = 0",
+            [],
+        )
         .expect("writes");
     scene.says_what_the_log_says();
 
@@ -198,7 +247,11 @@ fn rows_that_are_missing_swapped_or_of_another_key_or_log_are_not_believed() {
     std::fs::copy(other.index().path(), scene.index().path()).expect("copies");
     scene.says_what_the_log_says();
     // Of a log with the same key: whoever keeps several logs has one key for all.
-    std::fs::copy(other.dir.path().join("index.key"), scene.dir.path().join("index.key")).expect("copies");
+    std::fs::copy(
+        other.dir.path().join("index.key"),
+        scene.dir.path().join("index.key"),
+    )
+    .expect("copies");
     let (_, spared) = scene.found(&wanted()[3]);
     assert_eq!(spared, 0);
     scene.says_what_the_log_says();
@@ -215,12 +268,17 @@ fn a_log_that_changed_is_read_again() {
     // The same length, and the time put back: what tells is the inode's own time.
     let path = bundle(3);
     let before = std::fs::metadata(&path).expect("a bundle");
-    let forged = String::from_utf8_lossy(&std::fs::read(&path).expect("reads")).replace("0af7651916cd", "0af7651916xx");
+    let forged = String::from_utf8_lossy(&std::fs::read(&path).expect("reads"))
+        .replace("0af7651916cd", "0af7651916xx");
     let forged = forged.into_bytes();
     if forged.len() as u64 == before.len() {
         std::fs::write(&path, forged).expect("writes");
-        let file = std::fs::File::options().write(true).open(&path).expect("opens");
-        file.set_modified(before.modified().expect("a time")).expect("sets");
+        let file = std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .expect("opens");
+        file.set_modified(before.modified().expect("a time"))
+            .expect("sets");
     }
     scene.says_what_the_log_says();
 
@@ -250,18 +308,30 @@ fn whoever_has_the_key_is_found_by_a_check() {
     let bytes = std::fs::read(scene.dir.path().join("index.key")).expect("a key");
     let (binding, body): (Vec<u8>, Vec<u8>) = scene
         .rows()
-        .query_row("SELECT binding, body FROM row WHERE chunk = 0", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row("SELECT binding, body FROM row WHERE chunk = 0", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .expect("a row");
     let lie = &body[..8 + 64 * 48];
     let tag = tag(&bytes, &[b"1", &0_u64.to_be_bytes(), &binding, lie]);
     Connection::open(honest)
         .expect("opens")
-        .execute("UPDATE row SET body = ?1, tag = ?2 WHERE chunk = 0", params![lie, tag])
+        .execute(
+            "UPDATE row SET body = ?1, tag = ?2 WHERE chunk = 0",
+            params![lie, tag],
+        )
         .expect("writes");
     let found = scene.found(&user("ann")).0;
-    assert!(found.len() < reference(&scene.log(), &user("ann")).len(), "the lie works");
+    assert!(
+        found.len() < reference(&scene.log(), &user("ann")).len(),
+        "the lie works"
+    );
     assert_eq!(scene.index().check().expect("checks").lies, [0]);
-    same(&indices(&scene.log(), &user("ann"), None), &reference(&scene.log(), &user("ann")), &user("ann"));
+    same(
+        &indices(&scene.log(), &user("ann"), None),
+        &reference(&scene.log(), &user("ann")),
+        &user("ann"),
+    );
     remove(&scene.cache(), &scene.log()).expect("removes");
     scene.says_what_the_log_says();
 }
@@ -295,7 +365,11 @@ fn a_file_that_is_damaged_or_no_index_is_made_anew() {
         remove(&scene.cache(), &scene.log()).expect("removes");
     }
     let foreign = Connection::open(&path).expect("opens");
-    foreign.execute_batch("CREATE VIEW row AS SELECT 0 AS chunk, x'' AS binding, x'' AS body, x'' AS tag").expect("writes");
+    foreign
+        .execute_batch(
+            "CREATE VIEW row AS SELECT 0 AS chunk, x'' AS binding, x'' AS body, x'' AS tag",
+        )
+        .expect("writes");
     drop(foreign);
     scene.says_what_the_log_says();
     assert_eq!(scene.index().update(None).expect("updates").made, 2);
@@ -309,7 +383,12 @@ fn the_index_holds_no_value_and_forgets_what_was_erased() {
     let path = scene.index().path().to_owned();
     let bytes = std::fs::read(&path).expect("reads");
     for value in ["0af7651916cd", "notes", "shadow", "example"] {
-        assert!(!bytes.windows(value.len()).any(|part| part == value.as_bytes()), "{value}");
+        assert!(
+            !bytes
+                .windows(value.len())
+                .any(|part| part == value.as_bytes()),
+            "{value}"
+        );
     }
     let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o600);
@@ -321,12 +400,28 @@ fn the_index_holds_no_value_and_forgets_what_was_erased() {
         .expect("a row");
     let terms = &row[8 + 64 * 48..];
     let all = terms.chunks(16).count();
-    forget(&scene.cache(), &scene.log(), [CHUNK_ENTRIES + 5, CHUNK_ENTRIES + 6]).expect("forgets");
+    forget(
+        &scene.cache(),
+        &scene.log(),
+        [CHUNK_ENTRIES + 5, CHUNK_ENTRIES + 6],
+    )
+    .expect("forgets");
     let bytes = std::fs::read(&path).expect("reads");
-    let left = terms.chunks(16).filter(|term| bytes.windows(16).any(|part| part == *term));
+    let left = terms
+        .chunks(16)
+        .filter(|term| bytes.windows(16).any(|part| part == *term));
     // Values that are in all bundles of both chunks stand in both rows alike.
-    let (left, shared) = (left.count(), terms.chunks(16).filter(|term| term[8..] == [0xff; 8]).count());
-    assert!(left <= shared && shared < all / 2, "what was removed is overwritten: {left} of {all}, {shared} in both");
+    let (left, shared) = (
+        left.count(),
+        terms
+            .chunks(16)
+            .filter(|term| term[8..] == [0xff; 8])
+            .count(),
+    );
+    assert!(
+        left <= shared && shared < all / 2,
+        "what was removed is overwritten: {left} of {all}, {shared} in both"
+    );
     scene.says_what_the_log_says();
     assert_eq!(scene.index().update(None).expect("updates").made, 1);
     forget(&scene.cache(), &scene.dir.path().join("no-log"), [0]).expect("nothing to forget");
@@ -338,14 +433,24 @@ fn a_key_that_others_may_read_and_a_file_behind_a_link_are_refused() {
     let key = scene.dir.path().join("index.key");
     IndexKey::load_or_create(&key).expect("a key");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).expect("sets");
-    assert!(IndexKey::load_or_create(&key).expect_err("loose").to_string().contains("others may read it"));
+    assert!(
+        IndexKey::load_or_create(&key)
+            .expect_err("loose")
+            .to_string()
+            .contains("others may read it")
+    );
     std::fs::remove_file(&key).expect("removes");
     std::os::unix::fs::symlink("/etc/hostname", &key).expect("links");
     assert!(IndexKey::load_or_create(&key).is_err());
     std::fs::remove_file(&key).expect("removes");
     std::fs::write(&key, b"short").expect("writes");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("sets");
-    assert!(IndexKey::load_or_create(&key).expect_err("short").to_string().contains("32 bytes"));
+    assert!(
+        IndexKey::load_or_create(&key)
+            .expect_err("short")
+            .to_string()
+            .contains("32 bytes")
+    );
 
     std::fs::remove_file(&key).expect("removes");
     write_log(&scene.log(), 1, 1, 1, false);

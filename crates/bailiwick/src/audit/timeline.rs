@@ -124,14 +124,13 @@ fn told(story: &Story, args: &TimelineArgs, colour: bool) -> String {
     if !who.is_empty() {
         line(&mut out, &format!("  {}", who.join(" · ")));
     }
-    let ended = story
-        .ended
-        .as_deref()
-        .map_or("no entry says how it ended".to_owned(), text);
-    line(
-        &mut out,
-        &format!("  {} entries; end: {ended}", story.entries),
-    );
+    let ended = match &story.ended {
+        // The end of a session is no plugin's.
+        _ if args.plugin.is_some() => String::new(),
+        Some(ended) => format!("; end: {}", text(ended)),
+        None => "; no entry says how it ended".to_owned(),
+    };
+    line(&mut out, &format!("  {} entries{ended}", story.entries));
     for (name, part) in &story.plugins {
         out.push('\n');
         plugin(&mut out, name, part, story, colour);
