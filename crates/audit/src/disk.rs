@@ -200,14 +200,23 @@ impl Disk for SystemDisk {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
+            Ok(()) => Ok(Some(Box::new(LockedFile(file)))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 }
 
-impl Held for File {}
+struct LockedFile(File);
+
+impl Held for LockedFile {}
+
+impl Drop for LockedFile {
+    /// Closing alone would leave the lock to a process that is being started just now, until it executes its program.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
 
 impl DiskFile for File {
     #[cfg(unix)]
