@@ -13,16 +13,15 @@ use crate::person::Person;
 use crate::report::{FINE, FOUND, USAGE, exit, say};
 
 #[derive(Debug, Args)]
-#[group(id = "whose", required = true, multiple = false, args = ["user", "session", "entry"])]
 pub(crate) struct EraseArgs {
     /// What is personal in entries on this user's behalf, and what names them elsewhere
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["session", "entry"])]
     user: Option<String>,
     /// What is personal in the entries of this session
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with = "user")]
     session: Option<String>,
     /// What is personal in this entry; needs `--log`
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["user", "session"])]
     entry: Option<u64>,
     /// Archives of the log, which lose it too; once for each
     #[arg(long, value_name = "FOLDER")]
@@ -36,17 +35,21 @@ pub(crate) struct EraseArgs {
 }
 
 impl EraseArgs {
-    fn whose(&self) -> Whose {
+    fn whose(&self) -> anyhow::Result<Whose> {
         match (&self.user, &self.session, self.entry) {
-            (Some(name), ..) => Whose::User(name.clone()),
-            (None, Some(id), _) => Whose::Session(id.clone()),
-            (None, None, entry) => Whose::Entry(entry.unwrap_or_default()),
+            (Some(name), None, None) => Ok(Whose::User(name.clone())),
+            (None, Some(id), None) => Ok(Whose::Session(id.clone())),
+            (None, None, Some(entry)) => Ok(Whose::Entry(entry)),
+            _ => Err(exit(
+                USAGE,
+                "name one of `--user`, `--session` and `--entry`",
+            )),
         }
     }
 }
 
 pub(super) fn run(logs: &[PathBuf], args: &EraseArgs, as_json: bool) -> anyhow::Result<ExitCode> {
-    let whose = args.whose();
+    let whose = args.whose()?;
     if matches!(whose, Whose::Entry(_)) && logs.len() > 1 {
         return Err(exit(
             USAGE,
