@@ -29,6 +29,8 @@ mod erase;
 mod error;
 mod event;
 mod folders;
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod key;
 mod layout;

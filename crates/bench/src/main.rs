@@ -1,6 +1,7 @@
 //! Ratios against baselines that are measured in the same run; `cargo xtask bench` builds and runs it.
 
 mod echo;
+mod forge;
 mod machine;
 mod operate;
 mod relay;
@@ -24,10 +25,13 @@ bailiwick-bench [--quick] [--json] [NAME…]
 Prints what parts of Bailiwick cost as ratios to baselines that are measured in the same run, turn by turn.
 Only the ratios mean anything elsewhere. NAME chooses rows by the beginning of their names.
 
-  --quick   few samples: shows that everything can be measured, not how fast it is
-  --json    for machines
-  --list    the names
+  --quick      few samples: shows that everything can be measured, not how fast it is
+  --json       for machines
+  --list       the names
+  --entries=N  length of the long log of `audit-memory`, instead of 10,000,000
 ";
+
+const ENTRIES: &str = "--entries=";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         }
         ["echo-server"] => echo::serve().map(|()| true),
         ["relay", program, rest @ ..] => relay::run(program, rest).map(|()| true),
+        ["audit-once", what, dir] => rows::audit_once(what, dir).map(|()| true),
         ["operate", read, write] => operate::serve(read, write).map(|()| true),
         ["operate-landlock", read, write] => {
             operate::serve_under_landlock(read, write).map(|()| true)
@@ -59,9 +64,10 @@ fn main() -> ExitCode {
 fn bench(words: &[&str]) -> Outcome<bool> {
     let (flags, names): (Vec<&str>, Vec<&str>) =
         words.iter().partition(|word| word.starts_with('-'));
+    let entries = flags.iter().find_map(|flag| flag.strip_prefix(ENTRIES));
     if let Some(unknown) = flags
         .iter()
-        .find(|flag| !["--quick", "--json", "--list"].contains(flag))
+        .find(|flag| !["--quick", "--json", "--list"].contains(flag) && !flag.starts_with(ENTRIES))
     {
         return Err(format!("there is no `{unknown}`\n\n{HELP}").into());
     }
@@ -72,6 +78,7 @@ fn bench(words: &[&str]) -> Outcome<bool> {
     }
     let effort = Effort {
         quick: flags.contains(&"--quick"),
+        entries: entries.map(str::parse).transpose()?,
     };
     let as_json = flags.contains(&"--json");
     let mut report = table::Report::new(machine::describe(), effort.quick);

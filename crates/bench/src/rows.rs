@@ -1,7 +1,10 @@
 //! What is measured, a file each.
 
 mod audit;
+mod audit_durable;
+mod audit_memory;
 mod audit_query;
+mod audit_verify;
 mod call;
 mod decision;
 mod egress;
@@ -13,6 +16,8 @@ mod transfer;
 mod wasm;
 mod watch;
 
+pub(crate) use audit_memory::once as audit_once;
+
 use crate::Outcome;
 use crate::sample::{Plan, Row};
 
@@ -20,6 +25,8 @@ use crate::sample::{Plan, Row};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Effort {
     pub(crate) quick: bool,
+    /// Entries of the long log, where it is to have another length.
+    pub(crate) entries: Option<u64>,
 }
 
 impl Effort {
@@ -89,6 +96,18 @@ const GROUPS: &[Group] = &[
     Group {
         name: "audit",
         measure: audit::measure,
+    },
+    Group {
+        name: "audit-durable",
+        measure: audit_durable::measure,
+    },
+    Group {
+        name: "audit-verify",
+        measure: audit_verify::measure,
+    },
+    Group {
+        name: "audit-memory",
+        measure: audit_memory::measure,
     },
     Group {
         name: "audit-query",

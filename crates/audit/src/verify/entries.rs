@@ -1,7 +1,6 @@
 //! Whether what was signed are entries at all: JSON of a version and a kind that this program reads.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -17,7 +16,7 @@ const MAX_NAMED: usize = 100;
 pub(crate) struct EntryCheck {
     /// Kinds of which one entry was read in full. The others of a kind are read for their form only, which is
     /// several times faster.
-    kinds: HashSet<String>,
+    kinds: Vec<String>,
     /// Index, and what is wrong.
     pub(crate) malformed: Vec<(u64, String)>,
     pub(crate) more: u64,
@@ -72,12 +71,15 @@ impl EntryCheck {
             return Err("its time is none".to_owned());
         }
         let kind = shape.event.kind.as_ref();
-        if kind == PRUNED || !self.kinds.contains(kind) {
+        let known = self.kinds.iter().any(|known| known == kind);
+        if kind == PRUNED || !known {
             let read: Entry = serde_json::from_slice(entry).map_err(|error| error.to_string())?;
             if let Event::Pruned { entries, .. } = read.event {
                 self.pruned = self.pruned.max(entries);
             }
-            self.kinds.insert(read.event.kind().to_owned());
+            if !known {
+                self.kinds.push(kind.to_owned());
+            }
         }
         Ok(())
     }
