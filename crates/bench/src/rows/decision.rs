@@ -15,6 +15,8 @@ use crate::sample::{Plan, Row, Side, compare};
 
 /// Policies besides the default ones.
 const ADDED: [usize; 3] = [0, 100, 1_000];
+/// The same for calls, where each of them is about a call.
+const ADDED_CALLS: [usize; 4] = [0, 10, 100, 1_000];
 const NOW: i64 = 1_790_000_000;
 
 pub(crate) fn measure_load(effort: Effort) -> Outcome<Vec<Row>> {
@@ -24,7 +26,7 @@ pub(crate) fn measure_load(effort: Effort) -> Outcome<Vec<Row>> {
         .collect::<Result<Vec<_>, _>>()?;
     let mut rows = Vec::new();
     for added in ADDED {
-        let world = World::new(added)?;
+        let world = World::new(added, policy)?;
         let requests = (0..atoms.len())
             .map(|i| request(kind_of(i).0, &point(i)?))
             .collect::<Outcome<Vec<_>>>()?;
@@ -55,8 +57,8 @@ pub(crate) fn measure_load(effort: Effort) -> Outcome<Vec<Row>> {
 pub(crate) fn measure_call(effort: Effort) -> Outcome<Vec<Row>> {
     let arguments = Map::from_iter([("message".to_owned(), Value::String("x".repeat(200)))]);
     let mut rows = Vec::new();
-    for added in ADDED {
-        let world = World::new(added)?;
+    for added in ADDED_CALLS {
+        let world = World::new(added, call_policy)?;
         let tool = || -> Outcome<Entity> {
             let uid = uid("Tool", "bench/echo")?;
             Ok(Entity::new_no_attrs(uid, HashSet::from([uid_plugin()?])))
@@ -90,6 +92,25 @@ pub(crate) fn measure_call(effort: Effort) -> Outcome<Vec<Row>> {
         ];
         rows.extend(compare(&name, plan(effort, added, 2000), &mut sides)?);
     }
+    let (few, many) = (
+        World::new(10, call_policy)?,
+        World::new(1_000, call_policy)?,
+    );
+    let under = |world: &World| {
+        let call = world
+            .pdp
+            .decide_call(&world.principal, &world.context, "echo", &arguments);
+        if call.verdict == CallVerdict::Allow {
+            Ok(())
+        } else {
+            Err("the call is denied".into())
+        }
+    };
+    let mut sides = [
+        Side::new("under 1,000 policies", || under(&many)),
+        Side::new("under 10", || under(&few)),
+    ];
+    rows.extend(compare("call decision", effort.plan(2000, 1), &mut sides)?);
     Ok(rows)
 }
 
@@ -115,7 +136,7 @@ struct World {
 }
 
 impl World {
-    fn new(added: usize) -> Outcome<Self> {
+    fn new(added: usize, policy: fn(usize) -> String) -> Outcome<Self> {
         let mut sources = Pdp::default_sources();
         let more: String = (0..added).map(policy).collect();
         let text: String = sources.iter().map(|source| source.text.clone()).collect();
@@ -176,6 +197,39 @@ fn policy(i: usize) -> String {
         _ => format!("resource == Variable::\"{about}\""),
     };
     format!("@id(\"bench-{i}\")\npermit (principal, action == Action::\"{kind}\", {condition});\n")
+}
+
+/// What people write about calls: by tool, by plugin, by user and role, and of arguments' names.
+fn call_policy(i: usize) -> String {
+    let (who, what, when) = match i % 5 {
+        0 => (
+            "principal".to_owned(),
+            format!("resource == Tool::\"p{i}/t\""),
+            "",
+        ),
+        1 => (
+            "principal".to_owned(),
+            format!("resource in Plugin::\"p{i}\""),
+            "",
+        ),
+        2 => (
+            format!("principal in User::\"u{i}\""),
+            "resource".to_owned(),
+            "",
+        ),
+        3 => (
+            format!("principal in Role::\"r{i}\""),
+            "resource".to_owned(),
+            "",
+        ),
+        _ => (
+            "principal".to_owned(),
+            format!("resource == Tool::\"p{i}/t\""),
+            " when { context.argument_names.contains(\"force\") }",
+        ),
+    };
+    let effect = if i % 5 == 4 { "forbid" } else { "permit" };
+    format!("@id(\"call-{i}\")\n{effect} ({who}, action == Action::\"call\", {what}){when};\n")
 }
 
 fn uid(kind: &str, id: &str) -> Outcome<EntityUid> {
