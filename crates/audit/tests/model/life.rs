@@ -187,7 +187,10 @@ pub(crate) fn check(left: &Sim, end: End, promised: &Promised, what: &str) -> Ve
     for (index, leaf, durable) in &promised.leaves {
         let there = leaves.get(usize::try_from(*index).expect("small"));
         let must = *durable || end == End::Kill;
-        assert!(!must || there == Some(leaf), "{what}: entry {index} is lost");
+        assert!(
+            !must || there == Some(leaf),
+            "{what}: entry {index} is lost"
+        );
     }
     leaves
 }

@@ -92,7 +92,8 @@ impl Model {
     fn step(&mut self, step: &Step) {
         match step {
             Step::Live(acts) => {
-                self.older.push((self.disk.after(End::Kill), self.leaves.len()));
+                self.older
+                    .push((self.disk.after(End::Kill), self.leaves.len()));
                 let mut promised = Promised::all(&self.leaves);
                 assert!(live(&self.disk, &options(&self.disk), acts, &mut promised));
                 self.leaves = check(&self.disk, End::Kill, &promised, "a quiet life");
@@ -116,7 +117,12 @@ impl Model {
         let mut left = disk.after(end);
         if let Some(again) = again {
             let recovering = left.crash_at(again);
-            live(&recovering, &options(&recovering), &[], &mut Promised::default());
+            live(
+                &recovering,
+                &options(&recovering),
+                &[],
+                &mut Promised::default(),
+            );
             left = recovering.after(End::PowerLoss(at));
         }
         self.leaves = recover(&left, end, &promised, "a crash");
@@ -170,7 +176,8 @@ impl Model {
         assert!(found.is_none_or(|found| found == self.leaves), "{what}");
         // A writer looks at the end of a log alone; whatever it signs on, the rest is found as it was before.
         if let Ok(log) = Log::open(Path::new(DIR), options(forged)) {
-            log.append_durable(&Subject::default(), &event(1)).expect(what);
+            log.append_durable(&Subject::default(), &event(1))
+                .expect(what);
             log.close().expect(what);
             let folder = scratch();
             forged.copy_out(Path::new(DIR), folder.path());

@@ -161,6 +161,30 @@ impl Gate {
         answer["result"].clone()
     }
 
+    /// The result of a call; `None` when the gate has ended instead.
+    pub(crate) fn call_unless_ended(&mut self, tool: &str, arguments: &Value) -> Option<Value> {
+        let id = self.next;
+        self.next += 1;
+        let params = json!({ "name": tool, "arguments": arguments });
+        let message =
+            json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params });
+        let stdin = self.stdin.as_mut()?;
+        writeln!(stdin, "{message}").ok()?;
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(message) if message["id"] == id => return Some(message["result"].clone()),
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Waits for a gate that ends by itself. Gives its status and what it said to its operator.
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
+        let status = self.wait();
+        (status, self.words())
+    }
+
     /// Ends the input, and waits for the gate to end well. Gives what it said to its operator.
     pub(crate) fn end(mut self) -> String {
         drop(self.stdin.take());
