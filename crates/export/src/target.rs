@@ -102,8 +102,7 @@ impl Target {
     pub fn is_private(&self) -> bool {
         match self {
             Self::Http(uri) => {
-                uri.scheme_str() == Some("https")
-                    || uri.host().is_some_and(|host| is_loopback(host))
+                uri.scheme_str() == Some("https") || uri.host().is_some_and(is_loopback)
             }
             Self::Tcp { host, .. } | Self::Udp { host, .. } => is_loopback(host),
             Self::Stdout | Self::File(_) | Self::Tls { .. } | Self::Unix(_) => true,

@@ -3,7 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "helpers of tests may end the test"
 )]
@@ -43,7 +42,9 @@ impl Stage {
         };
         let log = Log::open(&dir.path().join("audit"), options).unwrap();
         let plugin = |id: &str| Subject::session("s").with_plugin(id, "sha256:1");
-        let put = |subject: &Subject, event: &Event| drop(log.append(subject, event).unwrap());
+        let put = |subject: &Subject, event: &Event| {
+            log.append(subject, event).unwrap();
+        };
         let s = || text.to_owned();
         for (id, wall, grant) in [
             (

@@ -208,7 +208,10 @@ fn survives(text: &str) {
         assert_eq!(names, ["bailiwick@32473", "origin"]);
         let fields: BTreeMap<_, _> = message.data[0].1.iter().cloned().collect();
         assert_eq!(fields.len(), message.data[0].1.len(), "a name stands twice");
-        assert_eq!((message.host.as_str(), message.id.as_str()), ("host", name(&record).as_str()));
+        assert_eq!(
+            (message.host.as_str(), message.id.as_str()),
+            ("host", name(&record).as_str())
+        );
         assert_eq!(message.priority / 8, 13);
         let event = cef(&line(Format::Cef, &record)).unwrap();
         assert_eq!(
