@@ -2,12 +2,13 @@
 //!
 //! A balanced search over runs of equal verdicts: a call costs about log2(runs) comparisons.
 
+mod descriptors;
 mod table;
 
+use descriptors::UNGUARDED;
 use libc::{c_long, sock_filter};
 use table::{
-    ALLOWED, JUDGED, LAST_KNOWN, LEGACY, NETWORK, Rule, TERMINALS, Test, UNGUARDED, WATCHED,
-    Watched,
+    ALLOWED, JUDGED, LAST_KNOWN, LEGACY, NETWORK, Rule, TERMINALS, Test, WATCHED, Watched,
 };
 
 use crate::cgroup;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::table::{FCNTLS, LOCKS, WITHOUT_LOCKS};
+use super::descriptors::{FCNTLS, LOCKS, WITHOUT_LOCKS};
 use super::*;
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
