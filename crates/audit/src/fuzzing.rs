@@ -4,10 +4,13 @@ use crate::event::Entry;
 use crate::journal::{Record, Records, seals_after_damage};
 use crate::verify::entries::EntryCheck;
 
+/// The bytes of an entry, and of what opens it.
+pub type Opened = (Vec<u8>, Vec<u8>);
+
 /// Reads a journal segment: how many bytes its whole records have, what follows them, and of each entry its bytes and
 /// what opens it.
 #[must_use]
-pub fn journal(segment: &[u8]) -> (usize, Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>) {
+pub fn journal(segment: &[u8]) -> (usize, Vec<u8>, Vec<Opened>) {
     let mut records = Records::new(segment);
     let mut entries = Vec::new();
     while let Some(record) = records.next() {

@@ -329,10 +329,6 @@ impl Report {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.findings.is_empty() && self.more == 0
-    }
-
     /// `Ok` when nothing was found.
     pub(crate) fn into_result(mut self) -> Result<(), Self> {
         self.findings.sort_by_key(Finding::rank);
