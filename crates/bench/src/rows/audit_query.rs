@@ -32,11 +32,26 @@ pub(crate) fn measure(effort: Effort) -> Outcome<Vec<Row>> {
     let session = session(entries / 3 / SESSION_CALLS / 2);
     let asked = |capability: &str| -> Outcome<Filter> {
         let capability = Some(capability.parse()?);
-        Ok(Filter { capability, ..Filter::default() })
+        Ok(Filter {
+            capability,
+            ..Filter::default()
+        })
     };
     let questions = [
-        ("session", Filter { session: Some(session), ..Filter::default() }),
-        ("text", Filter { text: Some("/secret/of-call-31".to_owned()), ..Filter::default() }),
+        (
+            "session",
+            Filter {
+                session: Some(session),
+                ..Filter::default()
+            },
+        ),
+        (
+            "text",
+            Filter {
+                text: Some("/secret/of-call-31".to_owned()),
+                ..Filter::default()
+            },
+        ),
         ("capability", asked("/data/secret/of-call-31")?),
     ];
     let mut rows = Vec::new();
@@ -59,7 +74,10 @@ pub(crate) fn measure(effort: Effort) -> Outcome<Vec<Row>> {
             }),
         ];
         let name = format!("audit query by {name}, {entries} entries");
-        let plan = Plan { rounds: if effort.quick { 2 } else { 7 }, batch: 1 };
+        let plan = Plan {
+            rounds: if effort.quick { 2 } else { 7 },
+            batch: 1,
+        };
         rows.extend(compare(&name, plan, &mut sides)?);
     }
     Ok(rows)
@@ -70,13 +88,21 @@ fn count(
     filter: &Filter,
     narrow: Option<Arc<dyn bailiwick_audit::Narrow>>,
 ) -> Outcome<usize> {
-    let wanted = Search { filter: filter.clone(), newest_first: false };
+    let wanted = Search {
+        filter: filter.clone(),
+        newest_first: false,
+    };
     let found = search(dir, &wanted, narrow)?;
-    Ok(found.filter(|sight| matches!(sight, Sight::Entry { .. })).count())
+    Ok(found
+        .filter(|sight| matches!(sight, Sight::Entry { .. }))
+        .count())
 }
 
 fn session(number: u64) -> String {
-    format!("{:032x}", u128::from(number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
+    format!(
+        "{:032x}",
+        u128::from(number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
+    )
 }
 
 /// What a gate writes: a decision, a call and its answer each, and now and then something that was stopped.
@@ -90,12 +116,23 @@ fn write(dir: &Path, entries: u64) -> Outcome {
         };
         let subject = Subject::session(session(call / SESSION_CALLS))
             .with_plugin(plugin, "00".repeat(32))
-            .with_user(if call / SESSION_CALLS % 3 == 0 { "ann" } else { "bob" })
+            .with_user(if call / SESSION_CALLS % 3 == 0 {
+                "ann"
+            } else {
+                "bob"
+            })
             .with_agent("claude-code 2.1");
         let id = format!("{}-{call}", session(call / SESSION_CALLS));
         log.append(&subject, &first(tool, call))?;
         let arguments = Redaction::default().apply(tool, &json!({ "path": call, "limit": 3 }));
-        log.append(&subject, &Event::ToolCall { call: id.clone(), tool: tool.to_owned(), arguments })?;
+        log.append(
+            &subject,
+            &Event::ToolCall {
+                call: id.clone(),
+                tool: tool.to_owned(),
+                arguments,
+            },
+        )?;
         let event = Event::ToolResult {
             call: id,
             tool: tool.to_owned(),
