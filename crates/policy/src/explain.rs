@@ -32,6 +32,10 @@ pub enum Question<'a> {
 
 /// The decision that is explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of it, and it does not live long"
+)]
 pub enum Explained {
     /// On a capability.
     Load(Decision),

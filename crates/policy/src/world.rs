@@ -110,7 +110,7 @@ pub fn facts(
     if action == "call" {
         facts.extend(calls(&subjects, &tools, resource));
     }
-    for (scope, _) in &entries {
+    for scope in entries.keys() {
         let (of, id) = match scope {
             PathScope::File(path) => (Type::File, path),
             PathScope::Tree(path) => (Type::Dir, path),

@@ -110,12 +110,8 @@ pub(crate) struct AnalyzeArgs {
     #[arg(long, value_name = "POLICY", num_args = 0..)]
     pub(crate) against: Option<Vec<PathBuf>>,
     /// Whether one session can read paths with this label, and reach the network
-    #[arg(
-        long,
-        value_name = "LABEL",
-        conflicts_with = "against",
-        required_unless_present = "against"
-    )]
+    #[arg(long, value_name = "LABEL", conflicts_with = "against")]
+    #[arg(required_unless_present = "against")]
     pub(crate) leaks: Option<String>,
     /// Count permits that ask a person as permits
     #[arg(long)]
