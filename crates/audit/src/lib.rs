@@ -65,16 +65,17 @@ pub use event::{AtomDecision, ENTRY_VERSION, Entry, Event, Moment, Outcome, Subj
 pub use key::{SIGNING_KEY_FILE, VERIFIER_KEY_FILE, read_verifier_key};
 pub use log::{Leaf, Log, Options};
 pub use openings::{
-    Commitment, Opening, OpeningError, SALT_BYTES, SEALED_PREFIX, decode_bundle_openings, decode_openings,
-    encode_bundle_openings, encode_openings,
+    Commitment, Opening, OpeningError, SALT_BYTES, SEALED_PREFIX, decode_bundle_openings,
+    decode_openings, encode_bundle_openings, encode_openings,
 };
 pub use prove::{
-    ProveError, ProvenEntry, cosigned_note, prove_consistency, prove_continuation, prove_entry, prove_inclusion,
-    published_note,
+    ProveError, ProvenEntry, cosigned_note, prove_consistency, prove_continuation, prove_entry,
+    prove_inclusion, published_note,
 };
 pub use query::{
-    Claim, Concern, EVENT_KINDS, Filter, Follow, Hits, Merged, Narrow, Query, SESSION_PREFIX, Search, Sight, Stored,
-    binding, claims, full_bundles, is_session, merge, query, search, tail, tools,
+    Claim, Concern, EVENT_KINDS, Filter, Follow, Hits, Merged, Narrow, Query, SESSION_PREFIX,
+    Search, Sight, Stored, binding, claims, full_bundles, is_session, merge, query, search, tail,
+    tools,
 };
 pub use render::{escape, render};
 pub use report::{Finding, Report, Tampering, Verified};

@@ -23,7 +23,7 @@ pub use concern::{Claim, Concern, claims};
 pub use filter::{EVENT_KINDS, Filter, SESSION_PREFIX, is_session, tools};
 pub use follow::Follow;
 pub use merge::{Merged, merge};
-pub use scan::{Sight, Hits, Narrow, Search, search};
+pub use scan::{Hits, Narrow, Search, Sight, search};
 
 use crate::error::AuditError;
 use crate::event::Entry;
@@ -134,7 +134,10 @@ pub fn tail(dir: &Path, count: usize) -> Result<Vec<Stored>, AuditError> {
     while found.len() < count && first > 0 {
         first -= 1;
         let mut earlier = Follow::from(dir, first * TILE_WIDTH).bundle()?;
-        if earlier.first().is_none_or(|stored| stored.index != first * TILE_WIDTH) {
+        if earlier
+            .first()
+            .is_none_or(|stored| stored.index != first * TILE_WIDTH)
+        {
             // Archived and pruned: there is nothing before.
             break;
         }

@@ -17,9 +17,7 @@ pub(crate) mod sealed;
 
 use std::path::{Path, PathBuf};
 
-use bailiwick_tlog::{
-    Checkpoint, CompactRange, Hash, TILE_WIDTH, VerifierKey,
-};
+use bailiwick_tlog::{Checkpoint, CompactRange, Hash, TILE_WIDTH, VerifierKey};
 
 use crate::key::VERIFIER_KEY_FILE;
 use crate::layout::{CHECKPOINT_FILE, MAX_SMALL_FILE};
@@ -356,12 +354,7 @@ fn beyond(inventory: &Inventory, size: u64) -> Result<(), Report> {
 }
 
 /// The roots at kept sizes that lie inside the last, partial bundle.
-fn roots_in_last(
-    roots: &mut [Option<Hash>],
-    kept: &[Kept],
-    pass: &Pass<'_>,
-    settled: &Settled,
-) {
+fn roots_in_last(roots: &mut [Option<Hash>], kept: &[Kept], pass: &Pass<'_>, settled: &Settled) {
     let mut range = CompactRange::from_edges(&pass.edges(&[]));
     let mut leaves = settled.last.iter();
     for (root, kept) in roots.iter_mut().zip(kept) {

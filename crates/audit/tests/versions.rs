@@ -1,12 +1,7 @@
 //! Logs of older versions: read, queried, verified and continued. `testdata/v1` was closed by the last Bailiwick that
 //! wrote version 1; `testdata/v1-killed` is what it left when it was killed, with a torn entry at the end.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test helpers stop the test"
-)]
+#![expect(clippy::expect_used, reason = "test helpers stop the test")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -158,6 +153,7 @@ fn a_version_that_we_do_not_know_is_an_error_and_not_guessed_at() {
         let stored = Stored {
             index: 7,
             json: json.into_bytes(),
+            openings: Vec::new(),
         };
         let error = stored.entry().expect_err("unknown").to_string();
         assert!(

@@ -87,7 +87,10 @@ mod tests {
         for digest in ["aa", "aa", "bb", "bb", "aa"] {
             policies(&home, &log, digest).unwrap();
         }
-        assert_eq!(kinds(&log), ["key_change", "policy_change", "policy_change"]);
+        assert_eq!(
+            kinds(&log),
+            ["key_change", "policy_change", "policy_change"]
+        );
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(crate) enum Command {
     /// Show what a plugin asks, what it gets, and why
     Check(CheckArgs),
     /// Read and verify the audit log
-    Audit(AuditArgs),
+    Audit(Box<AuditArgs>),
     /// Be a witness: cosign checkpoints of logs, each only as the continuation of the last
     Witness(crate::witness::WitnessArgs),
     /// Check, explain, test, simulate and analyze policies

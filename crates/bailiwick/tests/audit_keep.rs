@@ -1,10 +1,6 @@
 //! `bailiwick audit erase`, `archive` and `prune` through the real binary.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests may end the test"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may end the test")]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,6 @@
 //! `bailiwick audit query`, `tail`, `timeline` and `index` through the real binary, on logs of a writer of their own.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests may end the test"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may end the test")]
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,10 +1,6 @@
 //! `bailiwick policy` through the binary: what it prints, and its exit status. Analysis needs cvc5, which
 //! `cargo xtask setup` installs.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests fail as tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::path::Path;
 use std::process::{Command, Output};

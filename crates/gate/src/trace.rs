@@ -112,7 +112,10 @@ mod tests {
         assert_eq!(session.trace.as_deref(), Some(SESSION));
         assert_eq!(session.span.as_deref(), Some("0011223344556677"));
         let alone = of_call(&session, None).unwrap();
-        assert_eq!((&alone.trace, &alone.parent_span), (&session.trace, &session.span));
+        assert_eq!(
+            (&alone.trace, &alone.parent_span),
+            (&session.trace, &session.span)
+        );
         let told = of_call(&session, Some(&format!("00-{TRACE}-{SPAN}-01"))).unwrap();
         assert_eq!(told.trace.as_deref(), Some(TRACE));
         assert_eq!(told.parent_span.as_deref(), Some(SPAN));

@@ -140,10 +140,7 @@ impl Chunk {
             times: times
                 .map(|[earliest, latest]| (*earliest, *latest))
                 .collect(),
-            terms: terms
-                .iter()
-                .map(|term| word_pair(term))
-                .collect::<Option<_>>()?,
+            terms: terms.iter().map(word_pair).collect::<Option<_>>()?,
         })
     }
 }

@@ -82,6 +82,9 @@ impl Selection {
     }
 }
 
+/// Takes a row's chunk, binding and body.
+type TakeRow<'a> = dyn FnMut(u64, &[u8], &[u8]) + 'a;
+
 impl Index {
     /// Opens the index of the log in `log`, or makes an empty one, in a folder that has to exist.
     ///
@@ -188,7 +191,7 @@ impl Index {
     }
 
     /// Hands over chunk, binding and body of each row that is ours and holds for the log as it is now, in order.
-    fn rows(&self, take: &mut dyn FnMut(u64, &[u8], &[u8])) -> Result<(), IndexError> {
+    fn rows(&self, take: &mut TakeRow<'_>) -> Result<(), IndexError> {
         let full = full_bundles(&self.log)? / CHUNK_BUNDLES;
         let mut failed = None;
         self.store.each(&mut |row| {

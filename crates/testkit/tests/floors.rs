@@ -117,10 +117,19 @@ fn only(house: &House, rooms: &[&str], allowed: &[&[&str]]) {
 
 #[test]
 fn every_room_is_on_a_floor() {
-    let known: BTreeSet<&str> = [PURE, STANDARDS, WALLS, FOUNDATIONS, ASSEMBLY, READERS, ANALYSIS, CHORES]
-        .concat()
-        .into_iter()
-        .collect();
+    let known: BTreeSet<&str> = [
+        PURE,
+        STANDARDS,
+        WALLS,
+        FOUNDATIONS,
+        ASSEMBLY,
+        READERS,
+        ANALYSIS,
+        CHORES,
+    ]
+    .concat()
+    .into_iter()
+    .collect();
     for room in House::look().rooms.keys() {
         assert!(
             known.contains(room.as_str()),

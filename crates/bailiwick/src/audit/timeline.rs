@@ -268,7 +268,10 @@ fn counted(calls: &Calls) -> String {
     match calls.ok + calls.errors {
         0 => {}
         1 => parts.push(format!("in {longest}")),
-        _ => parts.push(format!("{shortest} to {longest}, {} in all", span(calls.in_all))),
+        _ => parts.push(format!(
+            "{shortest} to {longest}, {} in all",
+            span(calls.in_all)
+        )),
     }
     parts.join(", ")
 }

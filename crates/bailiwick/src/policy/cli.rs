@@ -22,7 +22,7 @@ pub(crate) enum PolicyCommand {
         set: SetArgs,
     },
     /// Say why an answer is what it is, and the smallest change that would grant it
-    Explain(ExplainArgs),
+    Explain(Box<ExplainArgs>),
     /// Run cases with expected answers
     Test {
         /// The cases, in YAML

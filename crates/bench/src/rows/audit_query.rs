@@ -109,14 +109,14 @@ fn session(number: u64) -> String {
 fn write(dir: &Path, entries: u64) -> Outcome {
     let log = Log::open(dir, Options::default())?;
     for call in 0..entries / 3 {
-        let (tool, plugin) = if call / SESSION_CALLS % 2 == 0 {
+        let (tool, plugin) = if (call / SESSION_CALLS).is_multiple_of(2) {
             ("notes.search", "notes")
         } else {
             ("git.log", "git")
         };
         let subject = Subject::session(session(call / SESSION_CALLS))
             .with_plugin(plugin, "00".repeat(32))
-            .with_user(if call / SESSION_CALLS % 3 == 0 {
+            .with_user(if (call / SESSION_CALLS).is_multiple_of(3) {
                 "ann"
             } else {
                 "bob"

@@ -109,7 +109,13 @@ async fn an_optional_capability_is_left_out_and_its_tools_with_it() {
     );
     let manifest = READER.replace("required_capabilities", "optional_capabilities");
     let session = house.open(vec![house.notebook(&manifest)]).await;
-    let names: Vec<String> = session.tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = session
+        .tools()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|tool| tool.name)
+        .collect();
     assert_eq!(names, ["notebook__word-count"]);
     assert!(
         session.notes[0].text.contains("`read-note` is not offered"),
@@ -140,7 +146,13 @@ async fn a_need_that_was_not_granted_withholds_the_tool() {
     let manifest = "optional_capabilities: ['read_files:/etc/hostname']\n\
          tools: {reads: {needs: [read_files]}}";
     let session = house.open(vec![native("p", manifest)]).await;
-    let names: Vec<String> = session.tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = session
+        .tools()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|tool| tool.name)
+        .collect();
     assert_eq!(names, ["p__plain"]);
     assert!(
         session.notes[0]

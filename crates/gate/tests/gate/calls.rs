@@ -50,7 +50,13 @@ async fn a_denial_holds_no_policy_text() {
          == Tool::\"notebook/word-count\");";
     let house = House::new(&format!("{DOCS}\n{policy}"));
     let session = house.open(vec![house.notebook(READER)]).await;
-    let names: Vec<String> = session.tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = session
+        .tools()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|tool| tool.name)
+        .collect();
     assert_eq!(
         names,
         ["notebook__read-note"],
@@ -130,7 +136,13 @@ async fn names_that_agents_refuse_or_people_misread_are_withheld() {
     ]);
     let house = House::with("", Some(builder));
     let session = house.open(vec![native("p", "")]).await;
-    let names: Vec<String> = session.tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = session
+        .tools()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|tool| tool.name)
+        .collect();
     assert_eq!(names, ["p__a__b", "p__dot.ted", "p__fine"]);
     assert_eq!(session.notes.len(), 5);
     assert!(
@@ -177,7 +189,13 @@ async fn a_tool_that_is_declared_twice_is_not_offered() {
     let (builder, _) = puppet_with(vec![vec![tool("t"), other, tool("u")]]);
     let house = House::with("", Some(builder));
     let session = house.open(vec![native("p", "")]).await;
-    let names: Vec<String> = session.tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = session
+        .tools()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|tool| tool.name)
+        .collect();
     assert_eq!(names, ["p__u"]);
 }
 
@@ -236,7 +254,13 @@ async fn a_schema_that_never_ends_withholds_only_its_tool() {
     let (builder, _) = puppet_with(vec![vec![endless, tool("fine")]]);
     let house = House::with("", Some(builder));
     let session = house.open(vec![native("p", "")]).await;
-    let names: Vec<String> = session.tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = session
+        .tools()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|tool| tool.name)
+        .collect();
     assert_eq!(names, ["p__fine"]);
     assert!(session.notes[0].text.contains("leads back to itself"));
 }

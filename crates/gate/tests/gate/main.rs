@@ -10,12 +10,12 @@
 mod admission;
 mod calls;
 mod endpoint;
+#[path = "../../../audit/tests/faulty/mod.rs"]
+mod faulty;
 mod finding;
 mod house;
 mod life;
 mod no_record;
 mod puppet;
 mod walk;
-#[path = "../../../audit/tests/faulty/mod.rs"]
-mod faulty;
 mod witness;
