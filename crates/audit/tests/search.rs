@@ -92,7 +92,7 @@ fn a_limit_ends_a_search_and_counts_entries_alone() {
 #[test]
 fn what_cannot_be_read_is_shown_whatever_is_searched_for() {
     let dir = tempfile::tempdir().expect("folder");
-    write_log(dir.path(), 3, 3, 50, true);
+    write_log(dir.path(), 3, 30, 50, true);
     let filter = Filter {
         plugin: Some("nobody".into()),
         ..Filter::default()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bailiwick_audit::{AuditError, Log, Options, SystemClock, sha256_hex};
+use bailiwick_audit::{AuditError, Event, Log, Options, Subject, SystemClock, sha256_hex};
 use bailiwick_capability::{AbsPath, Capability, Granted, PathScope};
 use bailiwick_gate::record::Recorder;
 use bailiwick_gate::resolve::{SearchPath, resolve};
@@ -325,6 +325,15 @@ pub(crate) fn open_log(home: &Home) -> anyhow::Result<Log> {
     anyhow::bail!(
         "{MAX_LOGS} gates run already: stop some, or set BAILIWICK_HOME to another folder"
     )
+}
+
+/// Records what a person does by hand, in no session of an agent's; durable before it is done.
+pub(crate) fn record_deed(home: &Home, event: &Event) -> anyhow::Result<()> {
+    let log = open_log(home)?;
+    let subject = Subject::default().with_user(Person::current().name);
+    log.append_durable(&subject, event)?;
+    log.close()?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,17 +5,17 @@ mod input;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bailiwick_audit::{Event, Subject};
+use bailiwick_audit::Event;
 use bailiwick_secret::{
     Keep, Listed, Options, Store, checked, default_places, default_variable, name, protect,
 };
 use bailiwick_wall::Binding;
 use serde_json::json;
 
+use crate::assemble::record_deed;
 use crate::cli::{SecretArgs, SecretCommand, SecretSetArgs};
 use crate::config::{Config, Kept};
 use crate::home::Home;
-use crate::person::Person;
 use crate::report::{FINE, USAGE, exit, say, table};
 
 pub(crate) fn run(args: &SecretArgs, named: Option<&Path>) -> anyhow::Result<ExitCode> {
@@ -64,7 +64,7 @@ fn set(args: &SecretSetArgs, home: &Home, store: &Store) -> anyhow::Result<ExitC
     let binding = binding(args, old)?;
     let value = input::value(secret)?;
     let keeper = store.keeper()?.to_string();
-    record(
+    record_deed(
         home,
         &Event::SecretStored {
             secret: secret.clone(),
@@ -146,7 +146,7 @@ fn remove(secret: &str, home: &Home, store: &Store) -> anyhow::Result<ExitCode> 
         return Err(exit(USAGE, message));
     }
     home.make()?;
-    record(
+    record_deed(
         home,
         &Event::SecretRemoved {
             secret: secret.to_owned(),
@@ -155,16 +155,6 @@ fn remove(secret: &str, home: &Home, store: &Store) -> anyhow::Result<ExitCode> 
     store.remove(secret)?;
     say!("`{secret}` is removed; plugins that run keep it until they end");
     Ok(ExitCode::from(FINE))
-}
-
-/// No record, no effect: durable before the secret changes.
-fn record(home: &Home, event: &Event) -> anyhow::Result<()> {
-    let log = crate::assemble::open_log(home)?;
-    // The person's own deed, in no session of an agent's.
-    let subject = Subject::default().with_user(Person::current().name);
-    log.append_durable(&subject, event)?;
-    log.close()?;
-    Ok(())
 }
 
 fn texts<T: ToString>(all: &[T]) -> Vec<String> {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use bailiwick_audit::{Clock as _, Event, Subject, SystemClock};
+use bailiwick_audit::{Clock as _, Event, SystemClock};
 use bailiwick_capability::{Grant, Granted};
 use bailiwick_token::{
     Keys, MAX_TOKEN_BYTES, Narrowing, Revocation, Revoked, Token, attenuate, inspect,
@@ -21,8 +21,8 @@ pub(crate) use cli::TokenArgs;
 use cli::{AttenuateArgs, FromArgs, RevokeArgs, TokenCommand};
 pub(crate) use kept::{revocations, trusted};
 
+use crate::assemble::record_deed;
 use crate::home::Home;
-use crate::person::Person;
 use crate::report::{FINE, say, table};
 
 pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<ExitCode> {
@@ -107,7 +107,7 @@ fn revoke(args: &RevokeArgs, as_json: bool) -> anyhow::Result<ExitCode> {
     home.make()?;
     // A list that cannot be read must not grow: whoever reads it refuses everything until it is mended.
     kept::revoked(&home)?;
-    record(
+    record_deed(
         &home,
         &Event::TokenRevoked {
             id: format!("{kind} {}", what.name()),
@@ -165,7 +165,7 @@ fn rotate(as_json: bool) -> anyhow::Result<ExitCode> {
     home.make()?;
     let old = home.token_keys()?.public();
     let new = Keys::generate();
-    record(
+    record_deed(
         &home,
         &Event::KeyChange {
             key: "token".to_owned(),
@@ -186,13 +186,4 @@ fn rotate(as_json: bool) -> anyhow::Result<ExitCode> {
         say!("tokens of {old} hold until they expire; gates that run go on with it until they end");
     }
     Ok(ExitCode::from(FINE))
-}
-
-/// No record, no effect.
-fn record(home: &Home, event: &Event) -> anyhow::Result<()> {
-    let log = crate::assemble::open_log(home)?;
-    let subject = Subject::default().with_user(Person::current().name);
-    log.append_durable(&subject, event)?;
-    log.close()?;
-    Ok(())
 }

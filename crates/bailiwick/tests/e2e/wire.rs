@@ -262,12 +262,14 @@ fn l31_the_whole_story_is_in_the_log_and_in_order() {
     assert_eq!(
         kinds,
         [
+            "key_change",
             "gate_start",
             "session_start",
             "request",
             "decision",
             "token_minted",
             "plugin_start",
+            "tools_listed",
             "decision",
             "tool_call",
             "tool_result",
