@@ -113,7 +113,10 @@ mod tests {
         let path = dir.path().join("secrets.key");
         let good = Identity::generate().to_string();
         let two = format!("{}\n{}\n", good.expose_secret(), good.expose_secret());
-        let changed = good.expose_secret().replace(['Q', 'P'], "Z");
+        let (start, last) = good
+            .expose_secret()
+            .split_at(good.expose_secret().len() - 1);
+        let changed = format!("{start}{}", if last == "Q" { "P" } else { "Q" });
         for text in [
             "",
             "# only a comment\n",
