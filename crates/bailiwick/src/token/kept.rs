@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use bailiwick_token::{PublicKey, Retired, Revocation, Revocations, Revoked, Trusted};
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +54,7 @@ pub(crate) fn retired(home: &Home) -> anyhow::Result<Vec<Retired>> {
         .map(|line| {
             let line: RetiredLine =
                 serde_json::from_str(line).with_context(|| unreadable(&path))?;
-            let bytes = hex(&line.key).with_context(|| unreadable(&path))?;
+            let bytes = hex::decode(&line.key).with_context(|| unreadable(&path))?;
             let key = PublicKey::from_bytes(&bytes).with_context(|| unreadable(&path))?;
             Ok(Retired { key, at: line.at })
         })
@@ -169,20 +169,6 @@ fn append(path: &Path, line: &impl Serialize) -> anyhow::Result<()> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .with_context(cannot)
-}
-
-fn hex(text: &str) -> anyhow::Result<Vec<u8>> {
-    let bytes = text.as_bytes();
-    if !bytes.len().is_multiple_of(2) {
-        bail!("an odd number of hexadecimal digits");
-    }
-    bytes
-        .chunks(2)
-        .map(|pair| {
-            let pair = std::str::from_utf8(pair)?;
-            Ok(u8::from_str_radix(pair, 16)?)
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -121,7 +121,9 @@ fn revoke(args: &RevokeArgs, as_json: bool) -> anyhow::Result<ExitCode> {
         say!("{}", json!({ "kind": kind, "name": name, "at": at }));
     } else {
         say!("revoked: {kind} {}", bailiwick_gate::plain::line(name));
-        eprintln!("bailiwick: a gate that runs does not heed this yet: stop it to stop its plugins");
+        eprintln!(
+            "bailiwick: a gate that runs does not heed this yet: stop it to stop its plugins"
+        );
     }
     Ok(ExitCode::from(FINE))
 }

@@ -131,10 +131,7 @@ fn print_grant(grant: &Grant, none: &str) {
 }
 
 fn ids(told: &Inspection) -> Vec<String> {
-    told.revocation_ids
-        .iter()
-        .map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect())
-        .collect()
+    told.revocation_ids.iter().map(hex::encode).collect()
 }
 
 fn atoms(grant: &Grant) -> Vec<String> {
