@@ -100,6 +100,7 @@ pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
     Ok(Host {
         judge,
         keys: crate::changes::token_keys(home, &log)?,
+        revocations: Arc::new(crate::token::List::of(home)),
         recorder: Recorder::new(log, config.audit.mode == AuditMode::Strict),
         variables: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

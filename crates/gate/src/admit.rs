@@ -11,6 +11,7 @@ use bailiwick_token::{Asks, Claims, Expectation, Token, Verified, mint, verify};
 use crate::assess::Assessment;
 use crate::host::{GateError, Host};
 use crate::record::load_decision;
+use crate::withdrawn::Lapse;
 use crate::world::{Builder, Instance, Launch, Preparation, Source};
 
 /// A plugin that was granted something and may be started, also again.
@@ -129,9 +130,11 @@ impl Admitted {
     /// The grant's seal, for whoever enforces it.
     ///
     /// # Errors
-    /// A token that is expired, altered, of another session or of another plugin.
+    /// A token that is expired, altered, revoked, of another session or of another plugin.
     pub fn verified(&self, host: &Host) -> Result<Verified, String> {
-        verified(host, &self.session, &self.source, &self.token)
+        let verified = verified(host, &self.session, &self.source, &self.token)?;
+        self.holds(host).map_err(|lapse| lapse.to_string())?;
+        Ok(verified)
     }
 
     /// A world made of exactly what the token grants. Nothing starts in it before [`Admitted::launch`] recorded it.
@@ -163,7 +166,7 @@ impl Admitted {
                 tools: Vec::new(),
             },
             Err(reason) => Event::TokenRefused {
-                id: self.sealed.revocation_ids().first().map(hex::encode),
+                id: self.token_id(),
                 reason: reason.clone(),
             },
         };
@@ -195,18 +198,32 @@ impl Admitted {
         }
     }
 
-    /// Whether the grant still holds at `now`, in seconds since 1970.
+    /// Whether the grant still holds now.
     ///
     /// # Errors
-    /// It ended; the sentence says when.
-    pub fn unexpired(&self, now: i64) -> Result<(), String> {
-        if now < self.sealed.expires() {
-            return Ok(());
+    /// Why it does not.
+    pub fn holds(&self, host: &Host) -> Result<(), Lapse> {
+        let plugin = || self.source.manifest.id().to_string();
+        if host.judge.now() >= self.sealed.expires() {
+            return Err(Lapse::Expired(plugin()));
         }
-        Err(format!(
-            "the grant of `{}` expired; open a new session",
-            self.source.manifest.id()
-        ))
+        let list = host.revocations.current().map_err(|why| Lapse::Unknown {
+            plugin: plugin(),
+            why,
+        })?;
+        match list.revokes(&self.sealed) {
+            None => Ok(()),
+            Some(why) => Err(Lapse::Revoked {
+                plugin: plugin(),
+                why: why.to_owned(),
+            }),
+        }
+    }
+
+    /// The id by which the token is known in the log and can be revoked.
+    #[must_use]
+    pub fn token_id(&self) -> Option<String> {
+        self.sealed.revocation_ids().first().map(hex::encode)
     }
 
     /// The name of the wall behind which it runs.

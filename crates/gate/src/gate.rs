@@ -17,8 +17,8 @@ use crate::world::Source;
 
 /// How long the end of the gate waits for calls that were told to stop, and for plugins to end.
 const GRACE: Duration = Duration::from_secs(5);
-/// How often the end of grants is looked at: a sleeping machine's timers run late.
-const EXPIRY_CHECK: Duration = Duration::from_secs(60);
+/// How soon a plugin ends whose grant ended or was revoked, also while nobody calls it.
+const LAPSE_CHECK: Duration = Duration::from_millis(250);
 /// How soon a refused operation is in the log, also while nobody calls.
 const TELLING: Duration = Duration::from_secs(1);
 
@@ -157,7 +157,7 @@ impl Inner {
         let session =
             Session::open(self.host.clone(), sources, agent, protocol, self.namespaced).await?;
         (self.notes)(&session, &session.notes);
-        tokio::spawn(watch_expiry(Arc::downgrade(self)));
+        tokio::spawn(watch_lapses(Arc::downgrade(self)));
         tokio::spawn(tell_denied(Arc::downgrade(self)));
         Ok(session)
     }
@@ -171,17 +171,17 @@ impl Inner {
     }
 }
 
-/// Ends plugins whose grants ended, also while nobody calls them.
-async fn watch_expiry(gate: Weak<Inner>) {
+/// Ends plugins whose grants hold no more, also while nobody calls them.
+async fn watch_lapses(gate: Weak<Inner>) {
     loop {
-        let Some(life) = gate.upgrade().map(|inner| inner.host.token_seconds) else {
-            return;
-        };
-        let life = Duration::from_secs(u64::try_from(life).unwrap_or_default());
-        tokio::time::sleep(life.clamp(Duration::from_secs(1), EXPIRY_CHECK)).await;
+        tokio::time::sleep(LAPSE_CHECK).await;
         let Some(inner) = gate.upgrade() else { return };
+        let _running = inner.running.read().await;
+        if inner.ending.is_cancelled() {
+            return;
+        }
         if let Some(session) = inner.session.get()
-            && let Err(error) = session.end_expired().await
+            && let Err(error) = session.end_lapsed().await
         {
             inner.stop(&error);
             return;

@@ -13,6 +13,7 @@ use crate::assess::{Assessment, assess};
 use crate::record::Recorder;
 use crate::resolve::SearchPath;
 use crate::trace::of_session;
+use crate::withdrawn::RevocationList;
 use crate::world::{Builder, Progress, Source};
 
 /// Our own settings are no plugin's business, whatever prefix was granted.
@@ -46,6 +47,8 @@ pub struct Host {
     pub judge: Judge,
     /// Seals grants.
     pub keys: Keys,
+    /// What was taken back.
+    pub revocations: Arc<dyn RevocationList>,
     /// Remembers.
     pub recorder: Recorder,
     /// The variables that may be granted; only granted ones go on.

@@ -21,6 +21,7 @@ mod seen;
 pub mod session;
 pub mod tool;
 mod trace;
+pub mod withdrawn;
 pub mod world;
 
 pub use gate::{Gate, Notes};

@@ -12,6 +12,7 @@ use crate::admit::Admitted;
 use crate::host::{GateError, Host};
 use crate::seen::Pace;
 use crate::tool::BoundTool;
+use crate::withdrawn::Lapse;
 use crate::world::{CallError, Instance};
 
 /// How often a plugin that ended is started again within a session.
@@ -27,6 +28,8 @@ pub struct Plugin {
     pub tools: BTreeMap<String, BoundTool>,
     instance: tokio::sync::Mutex<Option<Arc<dyn Instance>>>,
     health: Mutex<Health>,
+    /// Set when it is stopped for good: what runs in it is not waited for.
+    over: CancellationToken,
     pace: Pace,
 }
 
@@ -74,6 +77,7 @@ impl Plugin {
             tools,
             instance: tokio::sync::Mutex::new(Some(instance)),
             health: Mutex::default(),
+            over: CancellationToken::new(),
             pace,
         };
         Ok(Ok((plugin, withheld)))
@@ -97,6 +101,11 @@ impl Plugin {
         let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(CallError::Cancelled),
+            () = self.over.cancelled() => {
+                // Whoever stopped it records its end.
+                let why = self.health().stopped.clone().unwrap_or_default();
+                return Ok(Err(CallError::Gone(why)));
+            }
             outcome = instance.call(&tool.tool.name, arguments) => outcome,
         };
         let outcome = outcome.and_then(|result| tool.accept(result));
@@ -223,6 +232,26 @@ impl Plugin {
         Ok(Ok(()))
     }
 
+    /// Ends a plugin whose grant holds no more, and records why; the second time, nothing.
+    ///
+    /// # Errors
+    /// What stops the gate.
+    pub async fn lapse(&self, host: &Host, lapse: &Lapse) -> Result<(), GateError> {
+        if self.over.is_cancelled() {
+            return Ok(());
+        }
+        // Stopped first: what must end does not wait for its record.
+        let stopped = self.stop(host, &lapse.status()).await;
+        if !matches!(lapse, Lapse::Expired(_)) {
+            let event = Event::TokenRefused {
+                id: self.admitted.token_id(),
+                reason: lapse.status(),
+            };
+            host.recorder.durable(&self.admitted.subject, event).await?;
+        }
+        stopped
+    }
+
     /// Ends the plugin for good and records it.
     ///
     /// # Errors
@@ -231,6 +260,7 @@ impl Plugin {
         self.health()
             .stopped
             .get_or_insert_with(|| status.to_owned());
+        self.over.cancel();
         match self.instance.lock().await.take() {
             Some(instance) => self.end(host, instance.as_ref(), status).await,
             None => Ok(()),

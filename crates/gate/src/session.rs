@@ -25,7 +25,6 @@ use crate::world::Source;
 pub const NAMESPACE: &str = "__";
 /// The longest name of a tool at the gate, in bytes: what common agents take.
 const MAX_NAME: usize = 64;
-const EXPIRED: &str = "its grant expired";
 
 /// What became of one plugin, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,9 +240,9 @@ impl Session {
         };
         subject.plugin = plugin.admitted.subject.plugin.clone();
         subject.plugin_digest = plugin.admitted.subject.plugin_digest.clone();
-        if let Err(why) = plugin.admitted.unexpired(self.host.judge.now()) {
-            plugin.stop(&self.host, EXPIRED).await?;
-            let refusal = Refusal::new("grant_expired", why);
+        if let Err(lapse) = plugin.admitted.holds(&self.host) {
+            plugin.lapse(&self.host, &lapse).await?;
+            let refusal = Refusal::new(lapse.code(), lapse.to_string());
             return self.refused(&subject, call, name, refusal).await;
         }
         if let Err(refusal) = bound.check(&arguments, plugin.admitted.grant()) {
@@ -277,15 +276,14 @@ impl Session {
         Ok(result)
     }
 
-    /// Ends the plugins whose grants ended.
+    /// Ends the plugins whose grants hold no more.
     ///
     /// # Errors
     /// What stops the gate.
-    pub async fn end_expired(&self) -> Result<(), GateError> {
-        let now = self.host.judge.now();
+    pub async fn end_lapsed(&self) -> Result<(), GateError> {
         for plugin in &self.plugins {
-            if plugin.admitted.unexpired(now).is_err() {
-                plugin.stop(&self.host, EXPIRED).await?;
+            if let Err(lapse) = plugin.admitted.holds(&self.host) {
+                plugin.lapse(&self.host, &lapse).await?;
             }
         }
         Ok(())

@@ -32,7 +32,7 @@ struct RevokedLine {
 }
 
 /// The list of revocations, as a file of JSON lines.
-fn revocations_file(home: &Home) -> PathBuf {
+pub(crate) fn revocations_file(home: &Home) -> PathBuf {
     home.path().join("revocations")
 }
 

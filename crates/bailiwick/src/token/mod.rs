@@ -2,6 +2,7 @@
 
 mod cli;
 mod kept;
+mod list;
 mod show;
 mod words;
 
@@ -20,6 +21,7 @@ use serde_json::json;
 pub(crate) use cli::TokenArgs;
 use cli::{AttenuateArgs, FromArgs, RevokeArgs, TokenCommand};
 pub(crate) use kept::{revocations, trusted};
+pub(crate) use list::List;
 
 use crate::assemble::record_deed;
 use crate::home::Home;
@@ -121,9 +123,6 @@ fn revoke(args: &RevokeArgs, as_json: bool) -> anyhow::Result<ExitCode> {
         say!("{}", json!({ "kind": kind, "name": name, "at": at }));
     } else {
         say!("revoked: {kind} {}", bailiwick_gate::plain::line(name));
-        eprintln!(
-            "bailiwick: a gate that runs does not heed this yet: stop it to stop its plugins"
-        );
     }
     Ok(ExitCode::from(FINE))
 }

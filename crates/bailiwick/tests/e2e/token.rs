@@ -5,9 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bailiwick_capability::Grant;
 use bailiwick_token::{Asks, Claims, Expectation, Keys, Token, mint, verify};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Ended, World};
+use crate::support::{Ended, Family, Script, World, code, text};
 
 const DIGEST: [u8; 32] = [7; 32];
 
@@ -223,4 +223,24 @@ fn tokens_of_the_old_key_hold_until_they_expire() {
     let loose = world.run(&["token", "rotate"]);
     assert_eq!(loose.status, 2);
     assert!(loose.stderr.contains("chmod 600"), "{loose:?}");
+}
+
+/// The plugin ends although nobody calls it, and what it was granted is gone for good.
+#[test]
+fn a_gate_that_runs_ends_what_is_revoked() {
+    let world = World::new();
+    world.configure(&[&Script::WELL.put(&world)], "");
+    let mut gate = world.serve(Family::Modern, &[]);
+    assert_eq!(text(&gate.call("good__echo", json!({ "text": "a" }))), "a");
+    fine(world.run(&["token", "revoke", "--plugin", "other"]));
+    assert_eq!(text(&gate.call("good__echo", json!({ "text": "b" }))), "b");
+    fine(world.run(&["token", "revoke", "--plugin", "good", "--reason", "stolen"]));
+    world.nothing_runs();
+    assert_eq!(
+        code(&gate.call("good__echo", json!({ "text": "c" }))),
+        "grant_revoked"
+    );
+    gate.end();
+    let ended = &world.events("plugin_end")[0];
+    assert_eq!(ended["status"], "its grant was revoked: stolen", "{ended}");
 }

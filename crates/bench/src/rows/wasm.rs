@@ -8,6 +8,7 @@ use bailiwick_capability::Grant;
 use bailiwick_gate::discover::source;
 use bailiwick_gate::record::Recorder;
 use bailiwick_gate::resolve::SearchPath;
+use bailiwick_gate::withdrawn::NothingRevoked;
 use bailiwick_gate::world::Builder;
 use bailiwick_gate::{Host, Judge, Session};
 use bailiwick_manifest::Manifest;
@@ -134,6 +135,7 @@ fn host(log: Log) -> Outcome<Host> {
             search: SearchPath::new("/usr/bin"),
         },
         keys: Keys::generate(),
+        revocations: Arc::new(NothingRevoked::default()),
         recorder: Recorder::new(log, false),
         variables: Vec::new(),
         progress: Arc::new(|_| {}),

@@ -11,12 +11,13 @@ use bailiwick_audit::{Clock, Entry, Event, Filter, Log, Options, query};
 use bailiwick_gate::discover::{discover, source};
 use bailiwick_gate::record::{Record, Recorder};
 use bailiwick_gate::resolve::SearchPath;
+use bailiwick_gate::withdrawn::RevocationList;
 use bailiwick_gate::world::{Builder, CallError, Instance, Launch, Preparation, Progress, Source};
 use bailiwick_gate::{Host, Judge, Session};
 use bailiwick_manifest::Manifest;
 use bailiwick_mcp::{CallToolResult, Tool};
 use bailiwick_policy::{Agent, Classification, Pdp, PolicySource, User};
-use bailiwick_token::Keys;
+use bailiwick_token::{Keys, Revocation, Revocations, Revoked};
 use bailiwick_wall::{Denied, Wall, WallError};
 use bailiwick_wasm::{Aside, CallError as WasmError, Plugin, Wasm};
 use serde_json::{Map, Value};
@@ -36,6 +37,36 @@ impl TestClock {
 impl Clock for TestClock {
     fn now(&self) -> Duration {
         Duration::from_secs(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A list of revocations that a test adds to, and breaks.
+pub(crate) struct TestList(Mutex<Result<Revocations, String>>);
+
+impl Default for TestList {
+    fn default() -> Self {
+        Self(Mutex::new(Ok(Revocations::default())))
+    }
+}
+
+impl TestList {
+    pub(crate) fn revoke(&self, kind: &str, name: &str) {
+        let revocation = Revocation {
+            what: Revoked::new(kind, name).unwrap(),
+            at: 1_800_000_000,
+            reason: "stolen".to_owned(),
+        };
+        self.0.lock().unwrap().as_mut().unwrap().add(revocation);
+    }
+
+    pub(crate) fn damage(&self) {
+        *self.0.lock().unwrap() = Err("line 7 is torn".to_owned());
+    }
+}
+
+impl RevocationList for TestList {
+    fn current(&self) -> Result<Arc<Revocations>, String> {
+        self.0.lock().unwrap().clone().map(Arc::new)
     }
 }
 
@@ -151,6 +182,7 @@ pub(crate) struct House {
     pub(crate) log: Log,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) steps: Arc<Steps>,
+    pub(crate) revoked: Arc<TestList>,
     dir: tempfile::TempDir,
 }
 
@@ -186,6 +218,7 @@ impl House {
             sources.push(PolicySource::new("test.cedar", text));
         }
         let steps = Arc::new(Steps::default());
+        let revoked = Arc::new(TestList::default());
         let clock = Arc::new(TestClock(AtomicU64::new(1_800_000_000)));
         let wasm = Wasm::new(None).unwrap();
         let judge = Judge {
@@ -208,6 +241,7 @@ impl House {
         let host = Host {
             judge,
             keys: Keys::generate(),
+            revocations: revoked.clone(),
             recorder: Recorder::new(log.clone(), false),
             variables: vec![
                 ("LANG".to_owned(), "C".to_owned()),
@@ -224,6 +258,7 @@ impl House {
             log,
             clock,
             steps,
+            revoked,
             dir,
         }
     }

@@ -145,10 +145,10 @@ async fn a_grant_that_ends_while_nobody_calls_ends_the_plugin_too() {
     let (builder, strings) = puppet(&["t"]);
     let house = House::with("", Some(builder));
     let session = house.open(vec![native("p", "")]).await;
-    session.end_expired().await.unwrap();
+    session.end_lapsed().await.unwrap();
     assert_eq!(strings.seen(), ["start"]);
     house.clock.pass(3600);
-    session.end_expired().await.unwrap();
+    session.end_lapsed().await.unwrap();
     assert_eq!(strings.seen(), ["start", "stop"]);
     session.close("done").await.unwrap();
     assert_eq!(house.events("plugin_end").len(), 1, "it ends once");

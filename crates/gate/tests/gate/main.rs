@@ -17,5 +17,6 @@ mod house;
 mod life;
 mod no_record;
 mod puppet;
+mod revoked;
 mod walk;
 mod witness;

@@ -228,6 +228,8 @@ fn l31_every_way_to_an_effect_is_known_with_its_event() {
         sites(&all, "pub trait "),
         table(&[
             ("egress/src/broker.rs", 1),
+            // What is revoked; it only takes away.
+            ("gate/src/withdrawn.rs", 1),
             ("gate/src/world.rs", 2),
             // `decision` on an operation: `Bound` records, then spawns.
             ("jail/src/supervise/programs.rs", 1),
