@@ -16,6 +16,7 @@ pub mod plugin;
 pub mod record;
 pub mod refusal;
 pub mod resolve;
+mod rules;
 pub mod schema;
 mod seen;
 pub mod session;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bailiwick_audit::{Event, Subject};
 use bailiwick_mcp::{CallToolResult, Tool};
-use bailiwick_policy::{Agent, CallDecision, CallVerdict, Context, Effect};
+use bailiwick_policy::Agent;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +15,9 @@ use crate::admit::admit;
 use crate::host::{GateError, Host, session_id};
 use crate::order::order;
 use crate::plugin::Plugin;
-use crate::record::{call_decision, policies};
+use crate::record::call_decision;
 use crate::refusal::Refusal;
+use crate::rules::{CallRules, Caller, denial};
 use crate::tool::BoundTool;
 use crate::trace::of_call;
 use crate::world::Source;
@@ -44,6 +45,7 @@ pub struct Session {
     /// What a person may want to know about its plugins.
     pub notes: Vec<Note>,
     host: Arc<Host>,
+    rules: CallRules,
     subject: Subject,
     plugins: Vec<Plugin>,
     /// Name at the gate → plugin and the tool's own name.
@@ -80,6 +82,7 @@ impl Session {
             plugins: Vec::new(),
             names: BTreeMap::new(),
             calls: AtomicU64::new(0),
+            rules: CallRules::new(host.judge.pdp.clone()),
             host: host.clone(),
         };
         let order = order(sources);
@@ -132,14 +135,14 @@ impl Session {
                 return Ok(());
             }
         };
-        let (plugin, withheld) = match Plugin::start(&self.host, admitted).await? {
+        let (mut plugin, mut withheld) = match Plugin::start(&self.host, admitted).await? {
             Ok(started) => started,
             Err(why) => {
                 self.note(&id, &format!("did not start: {why}"));
                 return Ok(());
             }
         };
-        let mut withheld = withheld;
+        withheld.extend(self.rules.tell(&id, &mut plugin.tools));
         let mut offered = Vec::new();
         let at = self.plugins.len();
         for own in plugin.tools.keys() {
@@ -202,8 +205,7 @@ impl Session {
             let Some((plugin, bound)) = self.find(name) else {
                 continue;
             };
-            let (decision, _) = self.decide(plugin, bound, &Map::new());
-            match denial(&decision, &bound.tool.name) {
+            match self.rules.hidden(&self.caller(plugin), &bound.tool.name) {
                 Some(refusal) => drop(withheld.insert(name.clone(), refusal.message)),
                 None => shown.push(Tool {
                     name: name.clone(),
@@ -249,9 +251,10 @@ impl Session {
             return self.refused(&subject, call, name, refusal).await;
         }
         let recorder = &self.host.recorder;
-        let (decision, context) = self.decide(plugin, bound, &arguments);
+        let caller = self.caller(plugin);
+        let decision = self.rules.decide(&caller, &bound.tool.name, &arguments);
         recorder
-            .written(&subject, call_decision(name, &decision, &context))
+            .written(&subject, call_decision(name, &decision, &caller.context))
             .await?;
         if let Some(refusal) = denial(&decision, &bound.tool.name) {
             return self.refused(&subject, call, name, refusal).await;
@@ -300,24 +303,13 @@ impl Session {
         Ok(())
     }
 
-    fn decide(
-        &self,
-        plugin: &Plugin,
-        bound: &BoundTool,
-        arguments: &Map<String, Value>,
-    ) -> (CallDecision, Context) {
-        let admitted = &plugin.admitted;
-        let principal = self
-            .host
-            .judge
-            .principal(&self.id, &self.agent, &admitted.source);
-        let context = self.host.judge.context(admitted.wall());
-        let decision =
-            self.host
-                .judge
-                .pdp
-                .decide_call(&principal, &context, &bound.tool.name, arguments);
-        (decision, context)
+    /// Who calls a plugin's tools, and under which circumstances, now.
+    fn caller(&self, plugin: &Plugin) -> Caller {
+        let (judge, admitted) = (&self.host.judge, &plugin.admitted);
+        Caller {
+            principal: judge.principal(&self.id, &self.agent, &admitted.source),
+            context: judge.context(admitted.wall()),
+        }
     }
 
     async fn refused(
@@ -384,27 +376,6 @@ fn usable(name: &str) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-/// What the agent hears of a decision that does not allow the call.
-fn denial(decision: &CallDecision, tool: &str) -> Option<Refusal> {
-    let code = match decision.verdict {
-        CallVerdict::Allow => return None,
-        CallVerdict::Ask => "approval_needed",
-        CallVerdict::Deny => "policy_denied",
-    };
-    let forbidden = decision
-        .reasons
-        .iter()
-        .any(|reason| reason.effect == Effect::Forbid);
-    let why = if forbidden {
-        "policy forbids"
-    } else {
-        "no policy permits"
-    };
-    let mut refusal = Refusal::new(code, format!("{why} this call of `{tool}`"));
-    refusal.policies = policies(&decision.reasons);
-    Some(refusal)
 }
 
 fn answered(call: String, tool: &str, result: &CallToolResult, started: Instant) -> Event {

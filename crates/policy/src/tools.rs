@@ -37,6 +37,13 @@ impl Pdp {
         })
     }
 
+    /// Whether what this tool may do depends on the arguments of each call, as far as can be told.
+    #[must_use]
+    pub fn judges_arguments(&self, plugin: &str, tool: &str) -> bool {
+        let id = format!("{plugin}/{tool}");
+        self.asks_of_arguments(plugin, &id).unwrap_or(true)
+    }
+
     /// Whether any policy asks of the arguments of this tool, so that its schema must be known.
     pub(crate) fn asks_of_arguments(&self, plugin: &str, tool: &str) -> Result<bool, Problem> {
         Ok(self.asking(plugin, tool)?.next().is_some())

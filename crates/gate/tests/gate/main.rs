@@ -18,5 +18,6 @@ mod life;
 mod no_record;
 mod puppet;
 mod revoked;
+mod rules;
 mod walk;
 mod witness;

@@ -1,0 +1,130 @@
+//! The decision on each call: policy, told what this session's tools take and how often quotas were used.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bailiwick_policy::{
+    Call, CallDecision, CallVerdict, Context, Effect, Pdp, Principal, Tally, ToolSchema,
+};
+use serde_json::{Map, Value};
+
+use crate::plugin::Withheld;
+use crate::record::policies;
+use crate::refusal::Refusal;
+use crate::tool::BoundTool;
+
+/// Who calls, and under which circumstances.
+pub(crate) struct Caller {
+    pub(crate) principal: Principal,
+    pub(crate) context: Context,
+}
+
+/// What decides one session's calls.
+pub(crate) struct CallRules {
+    pdp: Pdp,
+    tally: Mutex<Tally>,
+}
+
+impl CallRules {
+    pub(crate) fn new(pdp: Pdp) -> Self {
+        Self {
+            pdp,
+            tally: Mutex::default(),
+        }
+    }
+
+    /// Tells policy what a plugin's tools take. A tool that does not take what a policy asks of is not offered.
+    pub(crate) fn tell(
+        &mut self,
+        plugin: &str,
+        tools: &mut BTreeMap<String, BoundTool>,
+    ) -> Withheld {
+        let mut withheld = Withheld::new();
+        tools.retain(|name, bound| {
+            let schema = ToolSchema {
+                plugin: plugin.to_owned(),
+                tool: name.clone(),
+                input: Value::Object(bound.tool.input_schema.clone()),
+            };
+            match self.pdp.with_tools(&[schema]) {
+                Ok(pdp) => {
+                    self.pdp = pdp;
+                    true
+                }
+                Err(error) => {
+                    let why = format!("policy asks of arguments that it does not take: {error}");
+                    withheld.push((name.clone(), why));
+                    false
+                }
+            }
+        });
+        withheld
+    }
+
+    /// Decides a call, and counts one that is allowed: in one step, so that calls side by side cannot all take the
+    /// last of a quota.
+    pub(crate) fn decide(
+        &self,
+        caller: &Caller,
+        tool: &str,
+        arguments: &Map<String, Value>,
+    ) -> CallDecision {
+        let mut tally = self.tally();
+        let decision = self.asked(caller, tool, arguments, &tally);
+        if decision.verdict == CallVerdict::Allow {
+            tally.charge(&decision.charges, caller.context.now);
+        }
+        decision
+    }
+
+    /// Why a tool is not shown: no arguments would change that it is refused.
+    pub(crate) fn hidden(&self, caller: &Caller, tool: &str) -> Option<Refusal> {
+        if self.pdp.judges_arguments(&caller.principal.plugin.id, tool) {
+            return None;
+        }
+        let decision = self.asked(caller, tool, &Map::new(), &self.tally());
+        denial(&decision, tool)
+    }
+
+    fn asked(
+        &self,
+        caller: &Caller,
+        tool: &str,
+        arguments: &Map<String, Value>,
+        tally: &Tally,
+    ) -> CallDecision {
+        let call = Call {
+            tool,
+            arguments,
+            created: &BTreeSet::new(),
+            counts: tally,
+        };
+        self.pdp
+            .decide_call_with(&caller.principal, &caller.context, &call)
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the agent hears of a decision that does not allow the call.
+pub(crate) fn denial(decision: &CallDecision, tool: &str) -> Option<Refusal> {
+    let code = match decision.verdict {
+        CallVerdict::Allow => return None,
+        CallVerdict::Ask => "approval_needed",
+        CallVerdict::Deny => "policy_denied",
+    };
+    let forbidden = decision
+        .reasons
+        .iter()
+        .any(|reason| reason.effect == Effect::Forbid);
+    let why = if forbidden {
+        "policy forbids"
+    } else {
+        "no policy permits"
+    };
+    let mut refusal = Refusal::new(code, format!("{why} this call of `{tool}`"));
+    refusal.policies = policies(&decision.reasons);
+    Some(refusal)
+}
