@@ -14,7 +14,7 @@ use bailiwick_gate::resolve::{SearchPath, resolve};
 use bailiwick_gate::world::{Builder, Progress};
 use bailiwick_gate::{Host, Judge};
 use bailiwick_jail::{Machine, Native};
-use bailiwick_policy::{Classification, Pdp, User};
+use bailiwick_policy::{Classification, Pdp, PolicyError, PolicySource, User};
 use bailiwick_runtime::Settings;
 use bailiwick_wall::WallError;
 use bailiwick_wasm::Wasm;
@@ -28,6 +28,9 @@ use crate::walls::{NativeBuilder, NativeWall, WasmBuilder};
 
 /// How long a session's grants last.
 const TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How many of a policy set's mistakes the log tells.
+const MAX_TOLD: usize = 16;
 
 /// What a command hands in.
 pub(crate) struct Parts<'a> {
@@ -91,7 +94,8 @@ pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
         ..
     } = parts;
     home.make()?;
-    let (judge, policy_digest) = judge(parts, Some(home.cache().join("wasm")))?;
+    let judged = judge(parts, Some(home.cache().join("wasm")));
+    let (judge, policy_digest) = judged.or_else(|error| refused(parts, error))?;
     let log = open_log(home)?;
     crate::changes::policies(home, &log, &policy_digest)?;
     if let Some(beyond) = Beyond::start(config, &log)? {
@@ -110,6 +114,29 @@ pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
         config_digest: sha256_hex(format!("{config:?}").as_bytes()),
         policy_digest,
     })
+}
+
+/// Records policies that are not taken, and gives the error back.
+fn refused<T>(parts: &Parts<'_>, error: anyhow::Error) -> anyhow::Result<T> {
+    let Some(refused) = error.downcast_ref::<PolicyError>() else {
+        return Err(error);
+    };
+    let problems = refused.problems().iter().take(MAX_TOLD);
+    let reason: Vec<String> = problems.map(ToString::to_string).collect();
+    let event = Event::PolicyChange {
+        policy_sha256: digest(&parts.config.policy_sources(parts.policies)?),
+        loaded: false,
+        reason: reason.join("\n"),
+    };
+    record_deed(parts.home, &event).context(error.to_string())?;
+    Err(error)
+}
+
+fn digest(sources: &[PolicySource]) -> String {
+    let digests = sources
+        .iter()
+        .map(|source| sha256_hex(source.text.as_bytes()));
+    sha256_hex(digests.collect::<String>().as_bytes())
 }
 
 fn wasm(parts: &Parts<'_>, cache: Option<PathBuf>) -> Result<Arc<dyn Builder>, String> {
@@ -177,10 +204,7 @@ fn policies(
 ) -> anyhow::Result<(Pdp, String)> {
     let Parts { config, allow, .. } = parts;
     let sources = config.policy_sources(parts.policies)?;
-    let mut digest = String::new();
-    for source in &sources {
-        digest.push_str(&sha256_hex(source.text.as_bytes()));
-    }
+    let digest = digest(&sources);
     let named = classification(config, person)?;
     let mut ours = ours(parts)?;
     // A secret place may hold policies; it is then neither read nor written.
@@ -188,7 +212,7 @@ fn policies(
     let classification = named.and(ours)?;
     let pdp = Pdp::load(&sources, &classification)?;
     if allow.is_empty() {
-        return Ok((pdp, sha256_hex(digest.as_bytes())));
+        return Ok((pdp, digest));
     }
     let allowed = allow
         .iter()
@@ -201,7 +225,7 @@ fn policies(
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     let pdp = pdp.with_person_grants(&person.name, &allowed)?;
-    Ok((pdp, sha256_hex(digest.as_bytes())))
+    Ok((pdp, digest))
 }
 
 /// The person's own entries, over the well-known places of their home.

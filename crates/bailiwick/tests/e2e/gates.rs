@@ -56,6 +56,13 @@ fn l27_a_policy_that_is_mistyped_is_an_error_and_nothing_is_served() {
         let ended = world.run(&["serve"]);
         assert_eq!(ended.status, 2, "{policy}: {ended:?}");
         assert!(ended.stderr.contains("test.cedar"), "{policy}: {ended:?}");
+        let told = world.events("policy_change");
+        let told = told.last().unwrap();
+        assert_eq!(told["loaded"], false, "{told}");
+        assert!(
+            told["reason"].as_str().unwrap().contains("test.cedar"),
+            "{told}"
+        );
     }
 }
 
