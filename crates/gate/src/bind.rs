@@ -54,7 +54,7 @@ fn check_below(
         (Value::Null, _) => Ok(()),
         (Value::Object(members), Segment::Member(name)) => {
             if let Some(twin) = members.keys().find(|key| is_twin(key, name)) {
-                let why = format!("`{}` is another spelling of it", crate::plain::line(twin));
+                let why = format!("`{}` is another spelling of it", crate::line(twin));
                 return Err(unreadable(binding, &why));
             }
             members.get(name).map_or(Ok(()), each)

@@ -11,7 +11,6 @@ pub mod discover;
 pub mod gate;
 pub mod host;
 pub mod order;
-pub mod plain;
 pub mod plugin;
 pub mod record;
 pub mod refusal;
@@ -25,6 +24,7 @@ mod trace;
 pub mod withdrawn;
 pub mod world;
 
+pub use bailiwick_approval::{line, plain};
 pub use gate::{Gate, Notes};
 pub use host::{GateError, Host, Judge};
 pub use session::Session;

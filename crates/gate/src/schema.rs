@@ -39,7 +39,7 @@ impl Schema {
         let refuse = |why: &dyn std::fmt::Display| {
             format!(
                 "its schema cannot be checked: {}",
-                crate::plain::line(&why.to_string())
+                crate::line(&why.to_string())
             )
         };
         let mut steps = Steps {
@@ -101,7 +101,7 @@ fn complaints(validator: &Validator, value: &Value) -> Vec<String> {
                 error.instance_path().to_string(),
                 error.masked().to_string(),
             );
-            crate::plain::line(&format!("at `{at}`: {what}"))
+            crate::line(&format!("at `{at}`: {what}"))
         })
         .collect()
 }

@@ -179,7 +179,7 @@ impl Session {
     fn note(&mut self, plugin: &str, text: &str) {
         self.notes.push(Note {
             plugin: plugin.to_owned(),
-            text: crate::plain::line(text),
+            text: crate::line(text),
         });
     }
 

@@ -17,7 +17,7 @@ const PURE: &[&str] = &["capability", "manifest", "tlog"];
 const STANDARDS: &[&str] = &["policy", "token", "audit", "mcp", "witness"];
 /// Concrete walls and what serves them.
 const WALLS: &[&str] = &["jail", "wasm", "egress", "remote"];
-const FOUNDATIONS: &[&str] = &["wall", "runtime", "secret"];
+const FOUNDATIONS: &[&str] = &["wall", "runtime", "secret", "approval"];
 const ASSEMBLY: &[&str] = &["gate", "bailiwick", "verify"];
 /// What reads logs, and goes on from there.
 const READERS: &[&str] = &["export", "index", "report"];

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bailiwick_capability::{Grant, Kind};
-use bailiwick_gate::plain::plain;
+use bailiwick_gate::plain;
 use bailiwick_gate::world::Source;
 use bailiwick_manifest::Start;
 use bailiwick_runtime::{Ecosystem, Known, Need, Settings, closure_of, inspect};

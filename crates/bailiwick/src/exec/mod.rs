@@ -248,7 +248,7 @@ fn tell_shortfall(admitted: &Admitted) {
         let whole = row.standing() == Standing::Granted;
         if !whole {
             let why = row.shortfall().join("; ");
-            let why = bailiwick_gate::plain::line(&why);
+            let why = bailiwick_gate::line(&why);
             eprintln!(
                 "bailiwick: without all of `{}`, which is optional: {why}",
                 row.asked

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_gate::plain::line;
+use bailiwick_gate::line;
 use bailiwick_wall::Denied;
 use serde_json::{Value, json};
 

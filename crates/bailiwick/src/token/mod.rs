@@ -122,7 +122,7 @@ fn revoke(args: &RevokeArgs, as_json: bool) -> anyhow::Result<ExitCode> {
     if as_json {
         say!("{}", json!({ "kind": kind, "name": name, "at": at }));
     } else {
-        say!("revoked: {kind} {}", bailiwick_gate::plain::line(name));
+        say!("revoked: {kind} {}", bailiwick_gate::line(name));
     }
     Ok(ExitCode::from(FINE))
 }
@@ -153,9 +153,9 @@ fn list(as_json: bool) -> anyhow::Result<ExitCode> {
     for one in &revoked {
         rows.add_row([
             one.what.kind().to_owned(),
-            bailiwick_gate::plain::line(&one.what.name()),
+            bailiwick_gate::line(&one.what.name()),
             time(one.at),
-            bailiwick_gate::plain::line(&one.reason),
+            bailiwick_gate::line(&one.reason),
         ]);
     }
     say!("{rows}");

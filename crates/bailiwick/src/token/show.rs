@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use bailiwick_capability::Grant;
-use bailiwick_gate::plain::line;
+use bailiwick_gate::line;
 use bailiwick_token::{Expectation, Inspection, Token, TokenError, inspect};
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! A token in words that a person reads.
 
 use bailiwick_capability::{Granted, Kind, Scope};
-use bailiwick_gate::plain::line;
+use bailiwick_gate::line;
 
 /// One atom as a sentence: `read files below /data/, but not /data/hr/`.
 pub(super) fn words(granted: &Granted) -> String {

@@ -274,7 +274,7 @@ async fn keep_last(mut errors: pipe::Receiver, kept: Arc<Mutex<Vec<u8>>>, forwar
 
 /// A plugin's text without what terminals obey.
 fn harmless(bytes: &[u8]) -> String {
-    bailiwick_gate::plain::plain(&String::from_utf8_lossy(bytes))
+    bailiwick_gate::plain(&String::from_utf8_lossy(bytes))
 }
 
 fn with_last_words(why: &str, kept: &Mutex<Vec<u8>>) -> String {

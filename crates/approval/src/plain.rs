@@ -30,6 +30,21 @@ pub fn line(text: &str) -> String {
     short
 }
 
+/// `text` with a visible escape, such as `\u{202e}`, for what [`plain`] replaces: for questions, where what is hidden may
+/// be what matters.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_plain(c) {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_unicode());
+        }
+    }
+    shown
+}
+
 fn is_plain(c: char) -> bool {
     match c {
         '\n' | '\t' => true,
