@@ -28,6 +28,8 @@ pub enum Verdict {
 pub struct Given {
     /// What was answered.
     pub answer: Answer,
+    /// Who answered, as far as it is known.
+    pub who: String,
     reply: oneshot::Sender<Verdict>,
 }
 
@@ -113,14 +115,18 @@ impl Desk {
     ///
     /// # Errors
     /// [`Answered`], where nobody waits for it.
-    pub async fn answer(&self, id: &str, answer: Answer) -> Result<Verdict, Answered> {
+    pub async fn answer(&self, id: &str, answer: Answer, who: &str) -> Result<Verdict, Answered> {
         let unknown = || Answered::Unknown(crate::line(id));
         let (reply, verdict) = oneshot::channel();
         {
             let inner = self.inner();
             let open = inner.open.get(id).ok_or_else(unknown)?;
             open.answers
-                .try_send(Given { answer, reply })
+                .try_send(Given {
+                    answer,
+                    who: who.to_owned(),
+                    reply,
+                })
                 .map_err(|error| match error {
                     mpsc::error::TrySendError::Full(_) => Answered::Busy,
                     mpsc::error::TrySendError::Closed(_) => unknown(),
@@ -206,7 +212,7 @@ mod tests {
         let mut ticket = desk.ask(question("send", &json!({})), 0).unwrap();
         assert_eq!(desk.waiting().len(), 1);
         let id = ticket.id().to_owned();
-        let (verdict, ()) = tokio::join!(desk.answer(&id, answer(Choice::No)), async {
+        let (verdict, ()) = tokio::join!(desk.answer(&id, answer(Choice::No), "ann"), async {
             let given = ticket.next().await;
             assert_eq!(given.answer.choice, Choice::No);
             given.judge(Verdict::Settled);
@@ -214,7 +220,7 @@ mod tests {
         assert_eq!(verdict, Ok(Verdict::Settled));
         drop(ticket);
         assert!(desk.waiting().is_empty());
-        let late = desk.answer(&id, answer(Choice::Once)).await;
+        let late = desk.answer(&id, answer(Choice::Once), "ann").await;
         assert_eq!(late, Err(Answered::Unknown("q1".to_owned())));
     }
 
@@ -222,7 +228,7 @@ mod tests {
     async fn who_answers_a_question_that_is_taken_back_hears_so() {
         let desk = Arc::new(Desk::default());
         let ticket = desk.ask(question("send", &json!({})), 0).unwrap();
-        let (verdict, ()) = tokio::join!(desk.answer("q1", answer(Choice::Once)), async {
+        let (verdict, ()) = tokio::join!(desk.answer("q1", answer(Choice::Once), "ann"), async {
             tokio::task::yield_now().await;
             drop(ticket);
         });
@@ -237,14 +243,14 @@ mod tests {
         for _ in 0..MAX_ANSWERS {
             let desk = desk.clone();
             waiting.push(tokio::spawn(async move {
-                desk.answer("q1", answer(Choice::No)).await
+                desk.answer("q1", answer(Choice::No), "ann").await
             }));
         }
         tokio::task::yield_now().await;
         while desk.inner().open["q1"].answers.capacity() > 0 {
             tokio::task::yield_now().await;
         }
-        let one = desk.answer("q1", answer(Choice::No)).await;
+        let one = desk.answer("q1", answer(Choice::No), "ann").await;
         assert_eq!(one, Err(Answered::Busy));
     }
 }

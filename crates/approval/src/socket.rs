@@ -64,8 +64,8 @@ pub enum Told {
     Error(String),
 }
 
-/// Who may connect: told the peer as the kernel knows it, says why not.
-pub type Door = Arc<dyn Fn(&UCred) -> Result<(), String> + Send + Sync>;
+/// Who may connect: told the peer as the kernel knows it, says who that is, or why not.
+pub type Door = Arc<dyn Fn(&UCred) -> Result<String, String> + Send + Sync>;
 
 /// A socket that nobody serves yet.
 #[derive(Debug)]
@@ -139,9 +139,10 @@ async fn attend(stream: UnixStream, desk: &Arc<Desk>, door: &Door) -> std::io::R
     let welcome = peer
         .map_err(|error| error.to_string())
         .and_then(|peer| door(&peer));
-    if let Err(why) = welcome {
-        return tell(&mut writer, &Told::Error(why)).await;
-    }
+    let who = match welcome {
+        Ok(who) => who,
+        Err(why) => return tell(&mut writer, &Told::Error(why)).await,
+    };
     let mut reader = BufReader::new(reader);
     while let Some(line) = read_line(&mut reader, MAX_LINE).await? {
         let told = match serde_json::from_str(&line) {
@@ -149,7 +150,7 @@ async fn attend(stream: UnixStream, desk: &Arc<Desk>, door: &Door) -> std::io::R
             Ok(Ask::List {}) => Told::Questions(desk.waiting()),
             Ok(Ask::Watch {}) => return watch(&mut reader, &mut writer, desk).await,
             Ok(Ask::Answer { id, choice, signed }) => {
-                match desk.answer(&id, Answer { choice, signed }).await {
+                match desk.answer(&id, Answer { choice, signed }, &who).await {
                     Ok(verdict) => Told::Verdict(verdict),
                     Err(error) => Told::Error(error.to_string()),
                 }

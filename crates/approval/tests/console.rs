@@ -56,7 +56,7 @@ fn gate(door: Door) -> Gate {
 }
 
 fn open() -> Door {
-    Arc::new(|_| Ok(()))
+    Arc::new(|_| Ok("ann".to_owned()))
 }
 
 async fn listed(console: &mut Console) -> Vec<String> {
@@ -77,6 +77,7 @@ async fn a_console_lists_and_answers() {
     assert_eq!(listed(&mut console).await, ["one"]);
     let asked = tokio::spawn(async move {
         let given = ticket.next().await;
+        assert_eq!(given.who, "ann");
         let choice = given.answer.choice;
         given.judge(Verdict::More(1));
         choice

@@ -1,6 +1,6 @@
 //! The life of one plugin up to running: requested → decided → granted → sealed → started.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_audit::{AuditError, Event, Subject};
 use bailiwick_capability::Grant;
@@ -23,6 +23,8 @@ pub struct Admitted {
     /// On whose behalf it acts.
     pub subject: Subject,
     token: Token,
+    /// The same token with what people approved for the session.
+    approved: Mutex<Token>,
     /// What the token said when it was verified.
     sealed: Verified,
     builder: Arc<dyn Builder>,
@@ -112,6 +114,7 @@ pub async fn admit(
         source,
         assessment,
         subject,
+        approved: Mutex::new(token.clone()),
         token,
         sealed,
         builder,
@@ -198,6 +201,22 @@ impl Admitted {
         }
     }
 
+    /// The token with what people approved for the session.
+    pub(crate) fn approved(&self) -> Token {
+        let approved = self.approved.lock();
+        approved.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn keep_approved(&self, token: Token) {
+        let approved = self.approved.lock();
+        *approved.unwrap_or_else(PoisonError::into_inner) = token;
+    }
+
+    /// What a token that grew from this one says.
+    pub(crate) fn verify(&self, host: &Host, token: &Token) -> Result<Verified, String> {
+        verified(host, &self.session, &self.source, token)
+    }
+
     /// Whether the grant still holds now.
     ///
     /// # Errors
@@ -255,11 +274,19 @@ fn seal(
         user: host.judge.user.name.clone(),
         agent: agent.name.clone(),
         grant: grant.clone(),
-        asks: Asks::default(),
+        asks: Asks {
+            atoms: Vec::new(),
+            approvers: approvers(host),
+        },
         issued,
         expires: issued.saturating_add(host.token_seconds),
     };
     mint(&host.keys, &claims).map_err(|error| error.to_string())
+}
+
+fn approvers(host: &Host) -> Vec<bailiwick_token::PublicKey> {
+    let approvers = host.approvals.approvers.iter();
+    approvers.map(|approver| approver.key).collect()
 }
 
 fn verified(

@@ -9,6 +9,7 @@ use bailiwick_manifest::Start;
 use bailiwick_policy::{Agent, Context, Pdp, PluginFacts, Principal, User};
 use bailiwick_token::Keys;
 
+use crate::approve::Approvals;
 use crate::assess::{Assessment, assess};
 use crate::record::Recorder;
 use crate::resolve::SearchPath;
@@ -47,6 +48,8 @@ pub struct Host {
     pub judge: Judge,
     /// Seals grants.
     pub keys: Keys,
+    /// Who is asked where policy wants a person's yes.
+    pub approvals: Approvals,
     /// What was taken back.
     pub revocations: Arc<dyn RevocationList>,
     /// Remembers.

@@ -5,6 +5,7 @@
 //! to its tools. Every step is recorded before it takes effect. The gate knows no concrete wall.
 
 pub mod admit;
+pub mod approve;
 pub mod assess;
 pub mod bind;
 pub mod discover;

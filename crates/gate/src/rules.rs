@@ -77,13 +77,32 @@ impl CallRules {
         decision
     }
 
-    /// Why a tool is not shown: no arguments would change that it is refused.
-    pub(crate) fn hidden(&self, caller: &Caller, tool: &str) -> Option<Refusal> {
+    /// Decides anew a call that people said yes to, and counts it unless something forbids it by now.
+    pub(crate) fn decide_approved(
+        &self,
+        caller: &Caller,
+        tool: &str,
+        arguments: &Map<String, Value>,
+    ) -> CallDecision {
+        let mut tally = self.tally();
+        let decision = self.asked(caller, tool, arguments, &tally);
+        if decision.verdict != CallVerdict::Deny {
+            tally.charge(&decision.charges, caller.context.now);
+        }
+        decision
+    }
+
+    /// Why a tool is not shown: no arguments, and nobody who can be asked, would change that it is refused.
+    pub(crate) fn hidden(&self, caller: &Caller, tool: &str, askable: bool) -> Option<Refusal> {
         if self.pdp.judges_arguments(&caller.principal.plugin.id, tool) {
             return None;
         }
         let decision = self.asked(caller, tool, &Map::new(), &self.tally());
-        denial(&decision, tool)
+        match decision.verdict {
+            CallVerdict::Allow => None,
+            CallVerdict::Ask if askable => None,
+            _ => Some(denial(&decision, tool)),
+        }
     }
 
     fn asked(
@@ -109,22 +128,23 @@ impl CallRules {
 }
 
 /// What the agent hears of a decision that does not allow the call.
-pub(crate) fn denial(decision: &CallDecision, tool: &str) -> Option<Refusal> {
+pub(crate) fn denial(decision: &CallDecision, tool: &str) -> Refusal {
     let code = match decision.verdict {
-        CallVerdict::Allow => return None,
         CallVerdict::Ask => "approval_needed",
-        CallVerdict::Deny => "policy_denied",
+        CallVerdict::Allow | CallVerdict::Deny => "policy_denied",
     };
-    let forbidden = decision
-        .reasons
-        .iter()
-        .any(|reason| reason.effect == Effect::Forbid);
-    let why = if forbidden {
-        "policy forbids"
-    } else {
-        "no policy permits"
+    let has = |effect| {
+        decision
+            .reasons
+            .iter()
+            .any(|reason| reason.effect == effect)
+    };
+    let why = match decision.verdict {
+        CallVerdict::Ask => "a person must approve",
+        _ if has(Effect::Forbid) => "policy forbids",
+        _ => "no policy permits",
     };
     let mut refusal = Refusal::new(code, format!("{why} this call of `{tool}`"));
     refusal.policies = policies(&decision.reasons);
-    Some(refusal)
+    refusal
 }

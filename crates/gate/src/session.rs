@@ -7,11 +7,12 @@ use std::time::Instant;
 
 use bailiwick_audit::{Event, Subject};
 use bailiwick_mcp::{CallToolResult, Tool};
-use bailiwick_policy::Agent;
+use bailiwick_policy::{Agent, CallDecision, CallVerdict};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::admit::admit;
+use crate::approve::{Pending, asks, question};
 use crate::host::{GateError, Host, session_id};
 use crate::order::order;
 use crate::plugin::Plugin;
@@ -201,11 +202,15 @@ impl Session {
     /// What stops the gate.
     pub async fn tools(&self) -> Result<Vec<Tool>, GateError> {
         let (mut shown, mut withheld) = (Vec::new(), BTreeMap::new());
+        let askable = !self.host.approvals.approvers.is_empty();
         for name in self.names.keys() {
             let Some((plugin, bound)) = self.find(name) else {
                 continue;
             };
-            match self.rules.hidden(&self.caller(plugin), &bound.tool.name) {
+            match self
+                .rules
+                .hidden(&self.caller(plugin), &bound.tool.name, askable)
+            {
                 Some(refusal) => drop(withheld.insert(name.clone(), refusal.message)),
                 None => shown.push(Tool {
                     name: name.clone(),
@@ -256,7 +261,15 @@ impl Session {
         recorder
             .written(&subject, call_decision(name, &decision, &caller.context))
             .await?;
-        if let Some(refusal) = denial(&decision, &bound.tool.name) {
+        let permitted = match decision.verdict {
+            CallVerdict::Allow => Ok(()),
+            CallVerdict::Ask => {
+                let asked = (plugin, bound.tool.name.as_str(), &arguments);
+                self.approved(&subject, asked, &decision, cancel).await?
+            }
+            CallVerdict::Deny => Err(denial(&decision, &bound.tool.name)),
+        };
+        if let Err(refusal) = permitted {
             return self.refused(&subject, call, name, refusal).await;
         }
         let event = Event::ToolCall {
@@ -277,6 +290,41 @@ impl Session {
         let event = answered(call, name, &result, started);
         recorder.written(&subject, event).await?;
         Ok(result)
+    }
+
+    /// Whether people say yes to a call, and nothing stands against it once they did.
+    async fn approved(
+        &self,
+        subject: &Subject,
+        (plugin, tool, arguments): (&Plugin, &str, &Map<String, Value>),
+        decision: &CallDecision,
+        cancel: &CancellationToken,
+    ) -> Result<Result<(), Refusal>, GateError> {
+        let admitted = &plugin.admitted;
+        let pending = Pending {
+            host: &self.host,
+            admitted,
+            subject,
+            question: question(&self.host, admitted, tool, arguments, decision)?,
+        };
+        if let Err(refusal) = pending.approved(cancel).await? {
+            return Ok(Err(refusal));
+        }
+        if let Err(lapse) = admitted.holds(&self.host) {
+            plugin.lapse(&self.host, &lapse).await?;
+            return Ok(Err(Refusal::new(lapse.code(), lapse.to_string())));
+        }
+        let again = self
+            .rules
+            .decide_approved(&self.caller(plugin), tool, arguments);
+        Ok(match again.verdict {
+            CallVerdict::Deny => Err(denial(&again, tool)),
+            CallVerdict::Ask if asks(&again) != asks(decision) => Err(Refusal::new(
+                "approval_needed",
+                "what policy asks people about this call changed while they were asked: call again",
+            )),
+            CallVerdict::Ask | CallVerdict::Allow => Ok(()),
+        })
     }
 
     /// Ends the plugins whose grants hold no more.

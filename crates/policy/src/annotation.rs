@@ -10,7 +10,8 @@ use crate::quota::Quota;
 pub(crate) struct Annotations {
     pub(crate) id: Option<String>,
     pub(crate) reason: Option<String>,
-    pub(crate) ask: bool,
+    /// How many people must say yes, where any must.
+    pub(crate) ask: Option<u8>,
     /// Epoch seconds from which the policy no longer applies.
     pub(crate) expires: Option<i64>,
     pub(crate) quota: Option<Quota>,
@@ -58,15 +59,14 @@ pub(crate) fn read<'a>(
                 let mend = "put it on the `permit` that a person is to approve";
                 return Err(fault(name, what, mend));
             }
-            "ask" if !value.is_empty() => {
-                let what = "`@ask` takes no value".to_owned();
-                return Err(fault(
-                    name,
-                    what,
-                    "write `@ask`, and the question in `@reason`",
-                ));
-            }
-            "ask" => out.ask = true,
+            "ask" => match people(value) {
+                Some(people) => out.ask = Some(people),
+                None => {
+                    let what = format!("`{}` is no number of people", value.escape_debug());
+                    let mend = "write `@ask`, or `@ask(\"2 people\")` (or 3), and the question in `@reason`";
+                    return Err(fault(name, what, mend));
+                }
+            },
             "expires" => match expiry(value) {
                 Some(at) => out.expires = Some(at),
                 None => {
@@ -97,6 +97,15 @@ pub(crate) fn read<'a>(
     Ok(out)
 }
 
+fn people(value: &str) -> Option<u8> {
+    match value {
+        "" => Some(1),
+        "2 people" => Some(2),
+        "3 people" => Some(3),
+        _ => None,
+    }
+}
+
 /// A day is meant whole, in UTC: the policy ends when the next one begins.
 fn expiry(text: &str) -> Option<i64> {
     if text.len() == "2026-12-31".len() {
@@ -123,6 +132,8 @@ mod tests {
             ("quota", "10/min"),
             ("quota", ""),
             ("ask", "twice"),
+            ("ask", "0 people"),
+            ("ask", "4 people"),
             ("reason", " "),
             ("id", ""),
             ("id", "person:allow:1"),
@@ -133,7 +144,8 @@ mod tests {
             assert_eq!(fault.0, name);
         }
         assert!(one("ask", "", false).is_err(), "ask on a forbid");
-        assert!(one("ask", "", true).unwrap().ask);
+        assert_eq!(one("ask", "", true).unwrap().ask, Some(1));
+        assert_eq!(one("ask", "2 people", true).unwrap().ask, Some(2));
     }
 
     #[test]

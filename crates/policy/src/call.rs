@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::decision::{Effect, Reason};
 use crate::error::Problem;
-use crate::evaluate::{Cause, Level, Verdict, with_actions};
+use crate::evaluate::{Cause, First, Level, Verdict, with_actions};
 use crate::pdp::{Pdp, Phase};
 use crate::quota::{Charge, Counts, Per, Uncounted};
 use crate::rule::Rule;
@@ -34,6 +34,8 @@ pub struct CallDecision {
     pub verdict: CallVerdict,
     /// The policies that determined it.
     pub reasons: Vec<Reason>,
+    /// How many people must say yes, where it asks: the most that a policy wants which permits it so.
+    pub people: u8,
     /// What is to be counted if the call is made; see [`crate::Tally`].
     pub charges: Vec<Charge>,
 }
@@ -98,6 +100,7 @@ impl Pdp {
                     remedy: None,
                     about,
                 }],
+                people: 0,
                 charges: Vec::new(),
             })
     }
@@ -149,7 +152,7 @@ impl Pdp {
         matched
             .ids
             .extend(limits.ids.iter().filter(|id| is_spent(id)).cloned());
-        let verdict = self.judge(matched);
+        let verdict = self.judge(matched, First::Ask);
         let decided: Vec<Charge> = charges
             .iter()
             .filter(|(id, _)| {
@@ -241,6 +244,12 @@ impl Pdp {
 }
 
 fn told(verdict: Verdict, tool: &str, spent: &[&Rule], charges: Vec<Charge>) -> CallDecision {
+    let people = verdict
+        .causes
+        .iter()
+        .map(|cause| cause.people)
+        .max()
+        .unwrap_or_default();
     let mut reasons: Vec<Reason> = Vec::new();
     for cause in verdict.causes {
         let missing = cause.effect == Effect::Default;
@@ -273,6 +282,7 @@ fn told(verdict: Verdict, tool: &str, spent: &[&Rule], charges: Vec<Charge>) -> 
     }
     CallDecision {
         reasons,
+        people,
         charges,
         verdict: match verdict.level {
             Level::Allow => CallVerdict::Allow,

@@ -32,6 +32,17 @@ pub(crate) struct Cause {
     pub(crate) policy: String,
     pub(crate) effect: Effect,
     pub(crate) text: Option<String>,
+    /// How many people must say yes, where it asks.
+    pub(crate) people: u8,
+}
+
+/// Which of two permits wins, one with `@ask` and one without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// For capabilities: what is granted anyway is not asked about.
+    Permit,
+    /// For calls: all tools of a loaded plugin may be called by default, and who writes `@ask` for one means it.
+    Ask,
 }
 
 /// The answer for one resource.
@@ -172,20 +183,23 @@ impl<'a> Evaluator<'a> {
         let request = Request::new(principal, action, resource.clone(), context, None)
             .map_err(|e| Problem::of("decision", e.to_string(), "report this"))?;
         let asked = [&self.principal, &resource];
-        Ok(self
-            .pdp
-            .judge(self.phase.shelves.judge(&request, asked, entities)))
+        Ok(self.pdp.judge(
+            self.phase.shelves.judge(&request, asked, entities),
+            First::Permit,
+        ))
     }
 }
 
 impl Pdp {
-    /// From Cedar's answers to ours: errors deny, forbid wins, and a permit with `@ask` only asks.
-    pub(crate) fn judge(&self, matched: Matched) -> Verdict {
+    /// From Cedar's answers to ours: errors deny, forbid wins, and a permit with `@ask` only asks. `first` wins where
+    /// both kinds of permits match.
+    pub(crate) fn judge(&self, matched: Matched, first: First) -> Verdict {
         if !matched.errors.is_empty() {
             let causes = matched.errors.into_iter().map(|error| Cause {
                 policy: "evaluation".to_owned(),
                 effect: Effect::Error,
                 text: Some(error),
+                people: 0,
             });
             return Verdict {
                 level: Level::Deny,
@@ -198,12 +212,12 @@ impl Pdp {
         let has = |effect: Effect| rules.iter().any(|rule| rule.effect == effect);
         let level = if unknown || has(Effect::Forbid) {
             Level::Deny
-        } else if has(Effect::Permit) {
-            Level::Allow
-        } else if has(Effect::Ask) {
-            Level::Ask
         } else {
-            Level::Deny
+            match (first, has(Effect::Permit), has(Effect::Ask)) {
+                (First::Permit, true, _) | (First::Ask, true, false) => Level::Allow,
+                (_, _, true) => Level::Ask,
+                (_, false, false) => Level::Deny,
+            }
         };
         let decisive = match level {
             Level::Deny => Effect::Forbid,
@@ -217,6 +231,7 @@ impl Pdp {
                 policy: "default-deny".to_owned(),
                 effect: Effect::Default,
                 text: None,
+                people: 0,
             });
         }
         Verdict { level, causes }
@@ -229,6 +244,7 @@ impl Cause {
             policy: rule.id.clone(),
             effect: rule.effect,
             text: rule.reason.clone(),
+            people: rule.people,
         }
     }
 }

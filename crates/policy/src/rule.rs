@@ -17,6 +17,8 @@ pub(crate) struct Rule {
     pub(crate) policy: Policy,
     pub(crate) effect: Effect,
     pub(crate) reason: Option<String>,
+    /// How many people must say yes; none where it does not ask.
+    pub(crate) people: u8,
     pub(crate) expires: Option<i64>,
     pub(crate) quota: Option<Quota>,
     pub(crate) literals: Vec<Literal>,
@@ -43,7 +45,7 @@ impl Rule {
                 Err(fault) => return Err((uid.to_string(), fault)),
             }
         }
-        let effect = match (policy.effect(), annotations.ask) {
+        let effect = match (policy.effect(), annotations.ask.is_some()) {
             (cedar_policy::Effect::Forbid, _) => Effect::Forbid,
             (cedar_policy::Effect::Permit, true) => Effect::Ask,
             (cedar_policy::Effect::Permit, false) => Effect::Permit,
@@ -56,6 +58,7 @@ impl Rule {
             mentions: Mentions::of(policy),
             quota: annotations.quota,
             effect,
+            people: annotations.ask.unwrap_or_default(),
             reason: annotations.reason,
             expires: annotations.expires,
             literals,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bailiwick_audit::{Clock, Entry, Event, Filter, Log, Options, query};
+use bailiwick_gate::approve::Approvals;
 use bailiwick_gate::discover::{discover, source};
 use bailiwick_gate::record::{Record, Recorder};
 use bailiwick_gate::resolve::SearchPath;
@@ -241,6 +242,7 @@ impl House {
         let host = Host {
             judge,
             keys: Keys::generate(),
+            approvals: Approvals::nobody(),
             revocations: revoked.clone(),
             recorder: Recorder::new(log.clone(), false),
             variables: vec![

@@ -8,6 +8,7 @@
 )]
 
 mod admission;
+mod approve;
 mod calls;
 mod endpoint;
 #[path = "../../../audit/tests/faulty/mod.rs"]
