@@ -12,6 +12,8 @@ pub(crate) struct Annotations {
     pub(crate) reason: Option<String>,
     /// How many people must say yes, where any must.
     pub(crate) ask: Option<u8>,
+    /// The policy whose question it answers.
+    pub(crate) approves: Option<String>,
     /// Epoch seconds from which the policy no longer applies.
     pub(crate) expires: Option<i64>,
     pub(crate) quota: Option<Quota>,
@@ -67,6 +69,13 @@ pub(crate) fn read<'a>(
                     return Err(fault(name, what, mend));
                 }
             },
+            "approves" if !is_permit || value.is_empty() => {
+                let what = "`@approves` names no policy, or stands on a `forbid`".to_owned();
+                let mend =
+                    "put it on a `permit`, with the id of the policy whose `@ask` it answers";
+                return Err(fault(name, what, mend));
+            }
+            "approves" => out.approves = Some(value.to_owned()),
             "expires" => match expiry(value) {
                 Some(at) => out.expires = Some(at),
                 None => {
@@ -89,10 +98,18 @@ pub(crate) fn read<'a>(
                 return Err(fault(
                     name,
                     what,
-                    "the annotations are @id, @reason, @ask, @expires and @quota",
+                    "the annotations are @id, @reason, @ask, @approves, @expires and @quota",
                 ));
             }
         }
+    }
+    if out.ask.is_some() && out.approves.is_some() {
+        let what = "it asks a person and answers for one".to_owned();
+        return Err(fault(
+            "approves",
+            what,
+            "keep one of `@ask` and `@approves`",
+        ));
     }
     Ok(out)
 }
@@ -132,6 +149,7 @@ mod tests {
             ("quota", "10/min"),
             ("quota", ""),
             ("ask", "twice"),
+            ("approves", ""),
             ("ask", "0 people"),
             ("ask", "4 people"),
             ("reason", " "),

@@ -206,9 +206,14 @@ impl Pdp {
                 causes: causes.collect(),
             };
         }
-        let rules: Vec<&Rule> = matched.ids.iter().filter_map(|id| self.rule(id)).collect();
+        let mut rules: Vec<&Rule> = matched.ids.iter().filter_map(|id| self.rule(id)).collect();
         // An id of no rule of ours cannot be; were there one, it might have been a forbid.
         let unknown = rules.len() < matched.ids.len();
+        let answered: Vec<&str> = rules
+            .iter()
+            .filter_map(|rule| rule.approves.as_deref())
+            .collect();
+        rules.retain(|rule| rule.effect != Effect::Ask || !answered.contains(&rule.id.as_str()));
         let has = |effect: Effect| rules.iter().any(|rule| rule.effect == effect);
         let level = if unknown || has(Effect::Forbid) {
             Level::Deny

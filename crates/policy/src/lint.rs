@@ -105,7 +105,10 @@ impl Pdp {
             .filter(|(other_at, _)| *other_at != at)
         {
             let same = rule.effect == other.effect;
-            let stronger = rule.effect == Effect::Ask && other.effect == Effect::Permit;
+            let stronger = rule.effect == Effect::Ask
+                && other.effect == Effect::Permit
+                // Of calls, the question wins.
+                && !rule.is_of_calls();
             let forbids = rule.effect != Effect::Forbid && other.effect == Effect::Forbid;
             let lasts = other.quota.is_none() && outlives(other, rule);
             if !(same || stronger || forbids) || !lasts || !covers(other, rule)? {

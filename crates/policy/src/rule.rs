@@ -17,6 +17,8 @@ pub(crate) struct Rule {
     pub(crate) policy: Policy,
     pub(crate) effect: Effect,
     pub(crate) reason: Option<String>,
+    /// The policy whose question it answers.
+    pub(crate) approves: Option<String>,
     /// How many people must say yes; none where it does not ask.
     pub(crate) people: u8,
     pub(crate) expires: Option<i64>,
@@ -58,11 +60,18 @@ impl Rule {
             mentions: Mentions::of(policy),
             quota: annotations.quota,
             effect,
+            approves: annotations.approves,
             people: annotations.ask.unwrap_or_default(),
             reason: annotations.reason,
             expires: annotations.expires,
             literals,
         })
+    }
+
+    /// Whether it is about calls only.
+    pub(crate) fn is_of_calls(&self) -> bool {
+        let call = crate::schema::Type::Action.uid("call");
+        call.is_ok_and(|call| self.policy.action_constraint() == ActionConstraint::Eq(call))
     }
 
     /// Whether it limits how often something else is permitted.

@@ -240,11 +240,12 @@ impl Reader<'_> {
             ("`@quota` counts calls", "@quota")
         } else if rule.mentions.arguments {
             ("only calls have arguments", "context.arguments")
+        } else if rule.approves.is_some() {
+            ("`@approves` answers for calls", "@approves")
         } else {
             return Ok(());
         };
-        let call = Type::Action.uid("call")?;
-        if rule.policy.action_constraint() == cedar_policy::ActionConstraint::Eq(call) {
+        if rule.is_of_calls() {
             return Ok(());
         }
         let mend = "write `action == Action::\"call\"`";

@@ -17,5 +17,6 @@ mod load;
 mod network;
 mod oracle;
 mod partial;
+mod standing;
 mod support;
 mod worlds;
