@@ -8,6 +8,7 @@ mod pace;
 mod plain;
 mod question;
 pub mod socket;
+mod words;
 
 pub use desk::{Answered, Desk, Given, Ticket, Verdict};
 pub use pace::{Pace, TooOften};

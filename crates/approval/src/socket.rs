@@ -227,8 +227,11 @@ impl Console {
     pub async fn ask(&mut self, ask: &Ask) -> std::io::Result<Told> {
         let mut line = serde_json::to_vec(ask)?;
         line.push(b'\n');
-        self.writer.write_all(&line).await?;
-        self.next().await
+        let sent = self.writer.write_all(&line).await;
+        // A gate that lets nobody in says why before it hangs up.
+        self.next()
+            .await
+            .map_err(|error| sent.err().unwrap_or(error))
     }
 
     /// The next that the gate tells, for whoever watches.

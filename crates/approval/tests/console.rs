@@ -51,7 +51,7 @@ fn gate(door: Door) -> Gate {
         desk,
         path,
         serving,
-        dir: dir,
+        dir,
     }
 }
 
@@ -175,7 +175,7 @@ async fn hostile_consoles_are_told_so_and_end_nothing_else() {
 async fn a_gate_that_ends_leaves_no_socket() {
     let gate = gate(open());
     let folder = gate.path.parent().unwrap();
-    assert_eq!(sockets(folder).unwrap(), [gate.path.clone()]);
+    assert_eq!(sockets(folder).unwrap(), std::slice::from_ref(&gate.path));
     gate.serving.abort();
     assert!(gate.serving.await.is_err());
     assert!(sockets(folder).unwrap().is_empty());

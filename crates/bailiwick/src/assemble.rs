@@ -20,6 +20,7 @@ use bailiwick_wall::WallError;
 use bailiwick_wasm::Wasm;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use crate::approvals::Policies;
 use crate::beyond::Beyond;
 use crate::config::{AuditMode, Config};
 use crate::home::{Home, MAX_LOGS};
@@ -63,12 +64,12 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// What decides, from parts; it leaves no trace. Gives the policies' digest as well.
-pub(crate) fn judge(parts: &Parts<'_>, cache: Option<PathBuf>) -> anyhow::Result<(Judge, String)> {
+/// What decides, from parts; it leaves no trace. Gives the policies as they were read as well.
+pub(crate) fn judge(parts: &Parts<'_>, cache: Option<PathBuf>) -> anyhow::Result<(Judge, Read)> {
     let config = parts.config;
     let person = Person::current();
     let search = search_path();
-    let (pdp, digest) = policies(parts, &person, &search)?;
+    let (pdp, read) = policies(parts, &person, &search)?;
     let probed = Native::probe();
     let machine = Machine::look(probed.as_ref()).names();
     let judge = Judge {
@@ -82,7 +83,7 @@ pub(crate) fn judge(parts: &Parts<'_>, cache: Option<PathBuf>) -> anyhow::Result
         machine,
         search,
     };
-    Ok((judge, digest))
+    Ok((judge, read))
 }
 
 /// A host with its own log, from parts.
@@ -95,15 +96,19 @@ pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
     } = parts;
     home.make()?;
     let judged = judge(parts, Some(home.cache().join("wasm")));
-    let (judge, policy_digest) = judged.or_else(|error| refused(parts, error))?;
+    let (judge, read) = judged.or_else(|error| refused(parts, error))?;
+    let policy_digest = read.digest.clone();
     let log = open_log(home)?;
     crate::changes::policies(home, &log, &policy_digest)?;
     if let Some(beyond) = Beyond::start(config, &log)? {
         let _ = parts.beyond.set(beyond);
     }
+    let approver = crate::changes::approver_keys(home, &log)?.public();
+    let answers = read.answers(&judge.pdp, home);
     Ok(Host {
         judge,
         keys: crate::changes::token_keys(home, &log)?,
+        approvals: crate::approvals::approvals(config, approver, answers)?,
         revocations: Arc::new(crate::token::List::of(home)),
         recorder: Recorder::new(log, config.audit.mode == AuditMode::Strict),
         variables: std::env::vars_os()
@@ -124,12 +129,41 @@ fn refused<T>(parts: &Parts<'_>, error: anyhow::Error) -> anyhow::Result<T> {
     let problems = refused.problems().iter().take(MAX_TOLD);
     let reason: Vec<String> = problems.map(ToString::to_string).collect();
     let event = Event::PolicyChange {
-        policy_sha256: digest(&parts.config.policy_sources(parts.policies)?),
+        policy_sha256: digest(&sources(parts)?),
         loaded: false,
         reason: reason.join("\n"),
     };
     record_deed(parts.home, &event).context(error.to_string())?;
     Err(error)
+}
+
+/// Policies as they were read.
+pub(crate) struct Read {
+    digest: String,
+    sources: Vec<PolicySource>,
+    classification: Classification,
+}
+
+impl Read {
+    /// Where answers for good are added to them.
+    fn answers(mut self, pdp: &Pdp, home: &Home) -> Policies {
+        let file = crate::approvals::file(home);
+        let name = file.display().to_string();
+        self.sources.retain(|source| source.name != name);
+        Policies {
+            pdp: pdp.clone(),
+            sources: self.sources,
+            classification: self.classification,
+            file,
+        }
+    }
+}
+
+/// The configured policies, then what people answered for good.
+fn sources(parts: &Parts<'_>) -> anyhow::Result<Vec<PolicySource>> {
+    let mut sources = parts.config.policy_sources(parts.policies)?;
+    sources.extend(crate::approvals::source(parts.home)?);
+    Ok(sources)
 }
 
 fn digest(sources: &[PolicySource]) -> String {
@@ -201,18 +235,22 @@ fn policies(
     parts: &Parts<'_>,
     person: &Person,
     search: &SearchPath,
-) -> anyhow::Result<(Pdp, String)> {
+) -> anyhow::Result<(Pdp, Read)> {
     let Parts { config, allow, .. } = parts;
-    let sources = config.policy_sources(parts.policies)?;
-    let digest = digest(&sources);
+    let sources = sources(parts)?;
     let named = classification(config, person)?;
     let mut ours = ours(parts)?;
     // A secret place may hold policies; it is then neither read nor written.
     ours.retain(|(scope, _)| named.entries().all(|other| other != (scope, "secret")));
     let classification = named.and(ours)?;
     let pdp = Pdp::load(&sources, &classification)?;
+    let read = Read {
+        digest: digest(&sources),
+        sources,
+        classification,
+    };
     if allow.is_empty() {
-        return Ok((pdp, digest));
+        return Ok((pdp, read));
     }
     let allowed = allow
         .iter()
@@ -225,7 +263,7 @@ fn policies(
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     let pdp = pdp.with_person_grants(&person.name, &allowed)?;
-    Ok((pdp, digest))
+    Ok((pdp, read))
 }
 
 /// The person's own entries, over the well-known places of their home.

@@ -19,14 +19,29 @@ pub(crate) fn token_keys(home: &Home, log: &Log) -> anyhow::Result<Keys> {
     let is_new = home.path().join("token.key").symlink_metadata().is_err();
     let keys = home.token_keys()?;
     if is_new {
-        let event = Event::KeyChange {
-            key: "token".to_owned(),
-            action: "made".to_owned(),
-            id: keys.public().to_string(),
-        };
-        log.append_durable(&person(), &event)?;
+        made(log, "token", &keys)?;
     }
     Ok(keys)
+}
+
+/// The person's own key for saying yes; that it was made is recorded before it counts.
+pub(crate) fn approver_keys(home: &Home, log: &Log) -> anyhow::Result<Keys> {
+    let is_new = home.path().join("approver.key").symlink_metadata().is_err();
+    let keys = home.approver_keys()?;
+    if is_new {
+        made(log, "approver", &keys)?;
+    }
+    Ok(keys)
+}
+
+fn made(log: &Log, key: &str, keys: &Keys) -> anyhow::Result<()> {
+    let event = Event::KeyChange {
+        key: key.to_owned(),
+        action: "made".to_owned(),
+        id: keys.public().to_string(),
+    };
+    log.append_durable(&person(), &event)?;
+    Ok(())
 }
 
 /// Records that other policies are in force than the last time, before anything is decided by them.

@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Policy(crate::policy::PolicyArgs),
     /// Keep secrets that plugins use and never see
     Secret(SecretArgs),
+    /// Show what waits for a person's yes, and answer
+    Approvals(crate::approvals::ApprovalsArgs),
     /// Read, narrow and revoke the tokens that grants are sealed in
     Token(TokenArgs),
     /// Show what this machine offers, which walls therefore hold, and how to mend the rest

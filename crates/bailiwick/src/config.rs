@@ -1,5 +1,6 @@
 //! `bailiwick.yaml`: which plugins, which policies, and the facts that policies may use.
 
+mod approvals;
 mod audit;
 mod export;
 
@@ -14,6 +15,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde::Deserialize;
 
+pub(crate) use approvals::Approvals;
 pub(crate) use audit::{Audit, AuditMode, PublishMethod, PublishTo};
 pub(crate) use export::{Export, HeaderValue};
 
@@ -78,6 +80,7 @@ pub(crate) struct Config {
     pub(crate) labels: Vec<String>,
     pub(crate) classification: BTreeMap<String, String>,
     pub(crate) users: BTreeMap<String, UserFacts>,
+    pub(crate) approvals: Approvals,
     pub(crate) audit: Audit,
     pub(crate) secrets: Secrets,
     pub(crate) watch: Watched,
@@ -100,6 +103,7 @@ impl Default for Config {
             labels: Vec::new(),
             classification: BTreeMap::new(),
             users: BTreeMap::new(),
+            approvals: Approvals::default(),
             audit: Audit::default(),
             secrets: Secrets::default(),
             watch: Watched::default(),

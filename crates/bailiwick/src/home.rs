@@ -82,51 +82,73 @@ impl Home {
 
     /// The key that seals grants; made on first use.
     pub(crate) fn token_keys(&self) -> anyhow::Result<Keys> {
-        let path = self.0.join("token.key");
-        if path.symlink_metadata().is_ok() {
-            return read_keys(&path);
-        }
-        // Whole or not at all, also for gates that start at the same time: written aside, then linked into place.
-        let aside = self.aside(&Keys::generate())?;
-        let cannot = || format!("cannot make `{}`", path.display());
-        let linked = std::fs::hard_link(&aside, &path);
-        std::fs::remove_file(&aside).with_context(cannot)?;
-        match linked {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                Err(error).with_context(cannot)
-            }
-            _ => read_keys(&path),
-        }
+        keys_at(&self.0.join("token.key"))
+    }
+
+    /// The key with which the person says yes; made on first use.
+    pub(crate) fn approver_keys(&self) -> anyhow::Result<Keys> {
+        keys_at(&self.0.join("approver.key"))
+    }
+
+    /// Where gates that run can be asked what waits for a person.
+    pub(crate) fn approvals_folder(&self) -> PathBuf {
+        self.0.join("approvals")
+    }
+
+    /// The same, made.
+    pub(crate) fn approvals(&self) -> anyhow::Result<PathBuf> {
+        let folder = self.approvals_folder();
+        make_private(&folder)?;
+        Ok(folder)
     }
 
     /// Puts another key in the place of the one that seals grants, whole or not at all.
     pub(crate) fn replace_token_keys(&self, keys: &Keys) -> anyhow::Result<()> {
         let path = self.0.join("token.key");
-        let aside = self.aside(keys)?;
+        let aside = aside(&path, keys)?;
         let cannot = || format!("cannot replace `{}`", path.display());
         std::fs::rename(&aside, &path).with_context(cannot)?;
         std::fs::File::open(&self.0)
             .and_then(|folder| folder.sync_all())
             .with_context(cannot)
     }
+}
 
-    /// A key in a file of a name of its own, on the disk.
-    fn aside(&self, keys: &Keys) -> anyhow::Result<PathBuf> {
-        let unique = bailiwick_gate::host::session_id()?;
-        let aside = self.0.join(format!("token.key.{unique}"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&aside)
-            .with_context(|| format!("cannot make `{}`", aside.display()))?;
-        file.write_all(&keys.private_bytes())?;
-        file.sync_all()?;
-        Ok(aside)
+/// The key in a file; made where there is none.
+pub(crate) fn keys_at(path: &Path) -> anyhow::Result<Keys> {
+    if path.symlink_metadata().is_ok() {
+        return read_keys(path);
+    }
+    // Whole or not at all, also for gates that start at the same time: written aside, then linked into place.
+    let aside = aside(path, &Keys::generate())?;
+    let cannot = || format!("cannot make `{}`", path.display());
+    let linked = std::fs::hard_link(&aside, path);
+    std::fs::remove_file(&aside).with_context(cannot)?;
+    match linked {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error).with_context(cannot),
+        _ => read_keys(path),
     }
 }
 
-fn read_keys(path: &Path) -> anyhow::Result<Keys> {
+/// A key in a file of a name of its own beside `path`, on the disk.
+fn aside(path: &Path, keys: &Keys) -> anyhow::Result<PathBuf> {
+    let unique = bailiwick_gate::host::session_id()?;
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{unique}"));
+    let aside = PathBuf::from(aside);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&aside)
+        .with_context(|| format!("cannot make `{}`", aside.display()))?;
+    file.write_all(&keys.private_bytes())?;
+    file.sync_all()?;
+    Ok(aside)
+}
+
+/// The key in a file that nobody else may read.
+pub(crate) fn read_keys(path: &Path) -> anyhow::Result<Keys> {
     let shown = path.display();
     let mut file = OpenOptions::new()
         .read(true)

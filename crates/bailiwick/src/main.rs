@@ -1,5 +1,6 @@
 //! The `bailiwick` command: a capability gate for AI-agent plugins.
 
+mod approvals;
 mod assemble;
 mod audit;
 mod beyond;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(args, config),
         Command::Embed(args) => embed::run(args),
         Command::Audit(args) => audit::run(args, config),
+        Command::Approvals(args) => approvals::run(args),
         Command::Token(args) => token::run(args),
         Command::Witness(args) => witness::run(args),
         Command::Policy(args) => policy::run(args, config),

@@ -15,7 +15,7 @@ impl Person {
     pub(crate) fn current() -> Self {
         let uid = rustix::process::getuid().as_raw();
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let (name, home) = lookup(&passwd, uid).unwrap_or_else(|| (format!("uid-{uid}"), None));
+        let (name, home) = lookup(&passwd, uid).unwrap_or_else(|| (unnamed(uid), None));
         let env = std::env::var_os("HOME")
             .map(PathBuf::from)
             .filter(|home| home.is_absolute());
@@ -24,6 +24,16 @@ impl Person {
             homes: env.into_iter().chain(home).collect(),
         }
     }
+}
+
+/// The login name of a user.
+pub(crate) fn name_of(uid: u32) -> String {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    lookup(&passwd, uid).map_or_else(|| unnamed(uid), |(name, _)| name)
+}
+
+fn unnamed(uid: u32) -> String {
+    format!("uid-{uid}")
 }
 
 fn lookup(passwd: &str, uid: u32) -> Option<(String, Option<PathBuf>)> {

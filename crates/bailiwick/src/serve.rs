@@ -26,6 +26,7 @@ pub(crate) fn run(args: &ServeArgs, named: Option<&Path>) -> anyhow::Result<()> 
     let parts = Parts::new(&config, &home, &args.given.allow);
     let host = Arc::new(host(&parts)?);
     let recorder = host.recorder.clone();
+    let asked = host.clone();
     // Names stay as an agent knows them where there is nothing to tell apart.
     let alone = sources.len() == 1;
     let namespaced = args.command.is_empty() && !(args.manifest.is_some() && alone);
@@ -36,7 +37,13 @@ pub(crate) fn run(args: &ServeArgs, named: Option<&Path>) -> anyhow::Result<()> 
     let exports = crate::export::prepare(&config, &home)?;
     runtime.block_on(crate::export::record(&recorder, &exports))?;
     let exports = exports.start();
-    let outcome = runtime.block_on(serve_gate(&gate));
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = serve_gate(&gate) => outcome,
+            // Without it, nobody could answer what policy asks.
+            Err(error) = crate::approvals::serve(&home, &asked.approvals) => Err(error),
+        }
+    });
     exports.finish();
     // A read of standard input cannot be interrupted, so its thread is not waited for.
     runtime.shutdown_background();

@@ -1,5 +1,6 @@
 //! The life of one plugin up to running: requested → decided → granted → sealed → started.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_audit::{AuditError, Event, Subject};
@@ -23,8 +24,8 @@ pub struct Admitted {
     /// On whose behalf it acts.
     pub subject: Subject,
     token: Token,
-    /// The same token with what people approved for the session.
-    approved: Mutex<Token>,
+    /// The same token with what people approved for the session, by what they approved.
+    approved: Mutex<HashMap<[u8; 32], Token>>,
     /// What the token said when it was verified.
     sealed: Verified,
     builder: Arc<dyn Builder>,
@@ -114,7 +115,7 @@ pub async fn admit(
         source,
         assessment,
         subject,
-        approved: Mutex::new(token.clone()),
+        approved: Mutex::default(),
         token,
         sealed,
         builder,
@@ -201,15 +202,22 @@ impl Admitted {
         }
     }
 
-    /// The token with what people approved for the session.
-    pub(crate) fn approved(&self) -> Token {
-        let approved = self.approved.lock();
-        approved.unwrap_or_else(PoisonError::into_inner).clone()
+    /// The token that people approve.
+    pub(crate) fn token(&self) -> &Token {
+        &self.token
     }
 
-    pub(crate) fn keep_approved(&self, token: Token) {
+    /// The token with what people approved for the session under this statement.
+    pub(crate) fn approved(&self, statement: &[u8; 32]) -> Option<Token> {
         let approved = self.approved.lock();
-        *approved.unwrap_or_else(PoisonError::into_inner) = token;
+        let approved = approved.unwrap_or_else(PoisonError::into_inner);
+        approved.get(statement).cloned()
+    }
+
+    pub(crate) fn keep_approved(&self, statement: [u8; 32], token: Token) {
+        let approved = self.approved.lock();
+        let mut approved = approved.unwrap_or_else(PoisonError::into_inner);
+        approved.insert(statement, token);
     }
 
     /// What a token that grew from this one says.
@@ -276,17 +284,12 @@ fn seal(
         grant: grant.clone(),
         asks: Asks {
             atoms: Vec::new(),
-            approvers: approvers(host),
+            approvers: host.approvals.keys(),
         },
         issued,
         expires: issued.saturating_add(host.token_seconds),
     };
     mint(&host.keys, &claims).map_err(|error| error.to_string())
-}
-
-fn approvers(host: &Host) -> Vec<bailiwick_token::PublicKey> {
-    let approvers = host.approvals.approvers.iter();
-    approvers.map(|approver| approver.key).collect()
 }
 
 fn verified(

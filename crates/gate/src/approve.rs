@@ -1,20 +1,13 @@
-//! A person's yes to one call: asked for, verified, recorded.
+//! Whose yes counts where policy asks a person, and where they are asked.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_approval::{About, Choice, Desk, Given, Question, Shown, Ticket, Verdict, line};
-use bailiwick_audit::{Event, Outcome, Subject};
-use bailiwick_policy::{CallDecision, Effect, Reason};
-use bailiwick_token::{PublicKey, Token, Verified, append_approval, approval_request};
+use async_trait::async_trait;
+use bailiwick_approval::{Answer, Choice, Desk, Question, line};
+use bailiwick_token::{Approving, Keys, PublicKey, TokenError, sign_approval};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
-use tokio_util::sync::CancellationToken;
-
-use crate::admit::Admitted;
-use crate::host::{GateError, Host, random};
-use crate::refusal::Refusal;
 
 /// Somebody whose yes counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +33,8 @@ pub struct Approvals {
     pub desk: Arc<Desk>,
     /// Whose yes counts.
     pub approvers: Vec<Approver>,
+    /// Signs what the person answers at the agent's own client, where that counts.
+    pub client: Option<Keys>,
     /// How long a question waits before it is refused.
     pub patience: Duration,
     /// What keeps answers for good.
@@ -53,314 +48,69 @@ impl Approvals {
         Self {
             desk: Arc::default(),
             approvers: Vec::new(),
+            client: None,
             patience: Duration::ZERO,
             standing: None,
         }
     }
 
-    fn name(&self, key: &PublicKey) -> String {
+    /// Everybody whose yes counts, in one way or another.
+    pub(crate) fn keys(&self) -> Vec<PublicKey> {
+        let named = self.approvers.iter().map(|approver| approver.key);
+        named
+            .chain(self.client.as_ref().map(Keys::public))
+            .collect()
+    }
+
+    /// Whether anybody can be asked.
+    pub(crate) fn askable(&self) -> bool {
+        self.client.is_some() || !self.approvers.is_empty()
+    }
+
+    pub(crate) fn name(&self, key: &PublicKey) -> String {
+        if self
+            .client
+            .as_ref()
+            .is_some_and(|client| client.public() == *key)
+        {
+            return AT_CLIENT.to_owned();
+        }
         let known = self.approvers.iter().find(|one| one.key == *key);
         known.map_or_else(|| hex::encode(key.to_bytes()), |one| line(&one.name))
     }
 }
 
-/// A call that waits for a person.
-pub(crate) struct Pending<'a> {
-    pub(crate) host: &'a Host,
-    pub(crate) admitted: &'a Admitted,
-    pub(crate) subject: &'a Subject,
-    pub(crate) question: Question,
+/// The agent's own client, which shows questions to its user. What it says is only as good as it is: it never counts
+/// where policy wants more than one person.
+#[async_trait]
+pub trait AtClient: Send + Sync {
+    /// What its user answered; none where they did not.
+    async fn ask(&self, question: &Question) -> Option<Choice>;
 }
 
-/// What is asked about one call.
-pub(crate) fn question(
-    host: &Host,
-    admitted: &Admitted,
-    tool: &str,
-    arguments: &Map<String, Value>,
-    decision: &CallDecision,
-) -> Result<Question, GateError> {
-    let (policies, people) = asks(decision);
-    let now = host.judge.now();
-    let patience = i64::try_from(host.approvals.patience.as_secs()).unwrap_or(i64::MAX);
-    let subject = &admitted.subject;
-    Ok(Question {
-        id: random::<16>()?,
-        session: subject.session.clone().unwrap_or_default(),
-        plugin: admitted.source.manifest.id().to_string(),
-        digest: admitted.source.digest_hex(),
-        user: line(&host.judge.user.name),
-        agent: line(subject.agent.as_deref().unwrap_or_default()),
-        task: host.judge.labels.iter().map(|label| line(label)).collect(),
-        about: About::Call {
-            tool: tool.to_owned(),
-            arguments: Shown::of(&Value::Object(arguments.clone())),
-        },
-        reasons: decision
-            .reasons
-            .iter()
-            .map(|reason| line(&reason.to_string()))
-            .collect(),
-        policies,
-        people,
-        given: Vec::new(),
-        asked: now,
-        until: now.saturating_add(patience),
-        request: String::new(),
+/// Who answered there, for the log.
+pub(crate) const AT_CLIENT: &str = "the user of the agent's client";
+
+/// An answer of whoever has these keys.
+///
+/// # Errors
+/// A question that holds nothing to sign.
+pub fn signed(question: &Question, choice: Choice, keys: &Keys) -> Result<Answer, TokenError> {
+    if !choice.is_yes() {
+        return Ok(Answer {
+            choice,
+            signed: None,
+        });
+    }
+    let malformed = |error: base64::DecodeError| TokenError::Malformed(error.to_string());
+    let request = STANDARD.decode(&question.request).map_err(malformed)?;
+    let approving = Approving {
+        call: question.statement(choice),
+        ..Approving::default()
+    };
+    let signed = sign_approval(keys, &request, &approving)?;
+    Ok(Answer {
+        choice,
+        signed: Some(STANDARD.encode(signed)),
     })
-}
-
-/// The policies that want a person's yes to a call, and the number of people.
-pub(crate) fn asks(decision: &CallDecision) -> (Vec<String>, u8) {
-    let asking = |reason: &&Reason| reason.effect == Effect::Ask;
-    let asking: Vec<_> = decision.reasons.iter().filter(asking).cloned().collect();
-    (crate::record::policies(&asking), decision.people.max(1))
-}
-
-/// How a question ended.
-enum Ended {
-    Yes,
-    No,
-    Late,
-    Withdrawn,
-}
-
-impl Pending<'_> {
-    /// Waits until enough people said yes. Each answer is recorded before anything follows from it.
-    ///
-    /// # Errors
-    /// What stops the gate. Without a yes it is an `Ok(Err(refusal))`.
-    pub(crate) async fn approved(
-        mut self,
-        cancel: &CancellationToken,
-    ) -> Result<Result<(), Refusal>, GateError> {
-        let approvals = &self.host.approvals;
-        let mut token = self.admitted.approved();
-        if self.people(&token, &[Choice::Session]).len() >= usize::from(self.question.people) {
-            return Ok(Ok(()));
-        }
-        if approvals.approvers.len() < usize::from(self.question.people) {
-            let why = "policy wants more people's yes for it than there are approvers";
-            return Ok(Err(refusal(why)));
-        }
-        match request(&token) {
-            Ok(request) => self.question.request = request,
-            Err(why) => return Ok(Err(refusal(&why))),
-        }
-        let now = self.host.judge.now();
-        let mut ticket = match approvals.desk.ask(self.question.clone(), now) {
-            Ok(ticket) => ticket,
-            Err(too_often) => return Ok(Err(refusal(&too_often.to_string()))),
-        };
-        let patience = tokio::time::sleep(approvals.patience);
-        let ended = tokio::select! {
-            ended = self.answers(&mut ticket, &mut token) => ended?,
-            () = patience => Ended::Late,
-            () = cancel.cancelled() => Ended::Withdrawn,
-        };
-        match ended {
-            Ended::Yes => Ok(Ok(())),
-            Ended::No => Ok(Err(refusal("a person said no"))),
-            Ended::Withdrawn => Ok(Err(refusal("it was withdrawn before a person answered"))),
-            Ended::Late => {
-                approvals
-                    .desk
-                    .refused(&self.question, false, self.host.judge.now());
-                self.record(Outcome::Deny, "nobody", "once").await?;
-                Ok(Err(refusal("nobody answered in time")))
-            }
-        }
-    }
-
-    async fn answers(
-        &mut self,
-        ticket: &mut Ticket,
-        token: &mut Token,
-    ) -> Result<Ended, GateError> {
-        loop {
-            let given = ticket.next().await;
-            let ended = if given.answer.choice.is_yes() {
-                self.yes(given, token, ticket).await?
-            } else {
-                self.no(given).await?
-            };
-            if let Some(ended) = ended {
-                return Ok(ended);
-            }
-        }
-    }
-
-    async fn no(&self, given: Given) -> Result<Option<Ended>, GateError> {
-        let choice = given.answer.choice;
-        if choice == Choice::Never
-            && let Err(why) = self.keep(choice, &given.who)
-        {
-            given.judge(Verdict::Refused(why));
-            return Ok(None);
-        }
-        let approvals = &self.host.approvals;
-        let now = self.host.judge.now();
-        approvals
-            .desk
-            .refused(&self.question, choice == Choice::Never, now);
-        self.record(Outcome::Deny, &given.who, duration(choice))
-            .await?;
-        given.judge(Verdict::Settled);
-        Ok(Some(Ended::No))
-    }
-
-    async fn yes(
-        &mut self,
-        given: Given,
-        token: &mut Token,
-        ticket: &Ticket,
-    ) -> Result<Option<Ended>, GateError> {
-        let choice = given.answer.choice;
-        let counted = self.count(token, choice, given.answer.signed.as_deref());
-        let (grown, people) = match counted {
-            Ok(counted) => counted,
-            Err(why) => {
-                given.judge(Verdict::Refused(why));
-                return Ok(None);
-            }
-        };
-        let who = people.last().cloned().unwrap_or_default();
-        let missing = usize::from(self.question.people).saturating_sub(people.len());
-        if missing == 0
-            && choice == Choice::Ever
-            && let Err(why) = self.keep(choice, &people.join(", "))
-        {
-            given.judge(Verdict::Refused(why));
-            return Ok(None);
-        }
-        let outcome = if missing == 0 {
-            Outcome::Grant
-        } else {
-            Outcome::Partial
-        };
-        self.record(outcome, &who, duration(choice)).await?;
-        *token = grown;
-        if missing == 0 {
-            if choice != Choice::Once {
-                self.admitted.keep_approved(token.clone());
-            }
-            self.host.approvals.desk.approved(&self.question);
-            given.judge(Verdict::Settled);
-            return Ok(Some(Ended::Yes));
-        }
-        match request(token) {
-            Ok(request) => {
-                self.question.given = people;
-                self.question.request = request;
-                let now = self.question.clone();
-                ticket.update(|question| *question = now);
-                given.judge(Verdict::More(u8::try_from(missing).unwrap_or(u8::MAX)));
-                Ok(None)
-            }
-            Err(why) => {
-                given.judge(Verdict::Refused(why));
-                Ok(Some(Ended::No))
-            }
-        }
-    }
-
-    /// The token with a yes appended, and everybody who said yes so far, if this one is new and counts.
-    fn count(
-        &self,
-        token: &Token,
-        choice: Choice,
-        signed: Option<&str>,
-    ) -> Result<(Token, Vec<String>), String> {
-        let signed = signed.ok_or("a yes must be signed with an approver's key")?;
-        let signed = STANDARD
-            .decode(signed)
-            .map_err(|_| "the signature is no base64".to_owned())?;
-        let grown = append_approval(token, &signed).map_err(|error| line(&error.to_string()))?;
-        let verified = self.admitted.verify(self.host, &grown);
-        let verified = verified.map_err(|why| format!("the yes does not count: {}", line(&why)))?;
-        let mut people = self.people(token, &Choice::ALL);
-        let new = |key: &&PublicKey| !people.contains(key);
-        let now = people_of(&verified, &self.question, &[choice]);
-        let Some(newcomer) = now.iter().find(new).copied() else {
-            return Err(
-                "it was signed for another question, or by somebody who said yes already"
-                    .to_owned(),
-            );
-        };
-        people.push(newcomer);
-        let names = people.iter().map(|key| self.host.approvals.name(key));
-        Ok((grown, names.collect()))
-    }
-
-    /// Who said yes to this, in one of these ways.
-    fn people(&self, token: &Token, choices: &[Choice]) -> Vec<PublicKey> {
-        let Ok(verified) = self.admitted.verify(self.host, token) else {
-            return Vec::new();
-        };
-        people_of(&verified, &self.question, choices)
-    }
-
-    fn keep(&self, choice: Choice, by: &str) -> Result<(), String> {
-        let standing = self.host.approvals.standing.as_ref();
-        let standing =
-            standing.ok_or("answers for good cannot be kept here: answer for the session")?;
-        standing.keep(&self.question, choice, by)
-    }
-
-    async fn record(&self, outcome: Outcome, who: &str, how_long: &str) -> Result<(), GateError> {
-        let About::Call { tool, arguments } = &self.question.about else {
-            return Ok(());
-        };
-        let event = Event::Approval {
-            asked: vec![
-                format!("call_tool:{tool}"),
-                format!("arguments:sha256:{}", arguments.sha256),
-            ],
-            outcome,
-            approver: line(who),
-            duration: how_long.to_owned(),
-        };
-        Ok(self.host.recorder.durable(self.subject, event).await?)
-    }
-}
-
-fn people_of(verified: &Verified, question: &Question, choices: &[Choice]) -> Vec<PublicKey> {
-    let wanted: Vec<_> = choices
-        .iter()
-        .filter_map(|choice| question.statement(*choice))
-        .collect();
-    let mut people = Vec::new();
-    for approval in verified.approvals() {
-        let counts = approval
-            .approving
-            .call
-            .is_some_and(|call| wanted.contains(&call));
-        if counts && !people.contains(&approval.approver) {
-            people.push(approval.approver);
-        }
-    }
-    people
-}
-
-fn duration(choice: Choice) -> &'static str {
-    match choice {
-        Choice::Once | Choice::No => "once",
-        Choice::Session => "session",
-        Choice::Ever | Choice::Never => "always",
-    }
-}
-
-fn request(token: &Token) -> Result<String, String> {
-    let request = approval_request(token).map_err(|error| line(&error.to_string()))?;
-    Ok(STANDARD.encode(request))
-}
-
-fn refusal(why: &str) -> Refusal {
-    let mut refusal = Refusal::new(
-        "approval_needed",
-        format!("a person must approve this call, and {why}"),
-    );
-    refusal.remedy =
-        Some("a person sees what waits with `bailiwick approvals`, and answers there".to_owned());
-    refusal
 }

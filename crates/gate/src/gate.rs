@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bailiwick_audit::Event;
-use bailiwick_mcp::{CallOutcome, Handler, Implementation, Peer, RpcError, Tool, ToolCall};
+use bailiwick_mcp::{
+    CallOutcome, CallToolResult, Elicitor, Handler, Implementation, Peer, RpcError, Tool, ToolCall,
+};
 use bailiwick_policy::Agent;
 use serde_json::{Map, Value};
-use tokio::sync::{OnceCell, RwLock, watch};
+use tokio::sync::{OnceCell, OwnedRwLockReadGuard, RwLock, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::approve::AtClient;
+use crate::ask::{ByResult, Meanwhile, Waiting, Work};
 use crate::host::{GateError, Host};
 use crate::session::{Note, Session};
 use crate::world::Source;
@@ -41,6 +45,8 @@ struct Inner {
     /// Read by every request that runs; whoever may write knows that none does.
     running: Arc<RwLock<()>>,
     ending: CancellationToken,
+    /// Calls that asked their user, until they are repeated.
+    waiting: Waiting,
 }
 
 impl Gate {
@@ -57,6 +63,7 @@ impl Gate {
                 notes,
                 running: Arc::default(),
                 ending: CancellationToken::new(),
+                waiting: Waiting::default(),
             }),
         }
     }
@@ -114,10 +121,7 @@ impl Gate {
         T: Send + 'static,
         F: Future<Output = Result<T, RpcError>> + Send + 'static,
     {
-        let running = self.inner.running.clone().read_owned().await;
-        if self.inner.ending.is_cancelled() {
-            return Err(RpcError::internal("the gate is stopping"));
-        }
+        let running = self.inner.running().await?;
         let task = tokio::spawn(async move {
             let _running = running;
             work.await
@@ -127,7 +131,37 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// Begins a call, which runs to its end; `stop` tells it to end soon.
+    fn begin_call(
+        &self,
+        peer: &Peer,
+        call: ToolCall,
+        stop: CancellationToken,
+        client: Option<Box<dyn AtClient>>,
+    ) -> Work {
+        let (inner, peer) = (self.inner.clone(), peer.clone());
+        tokio::spawn(async move {
+            let _running = inner.running().await?;
+            let session = inner.session(&peer).await?;
+            let trace = trace(&call.meta);
+            let work =
+                session.call_asking(&call.name, call.arguments, trace, &stop, client.as_deref());
+            work.await.map_err(|error| inner.stop(&error))
+        })
+    }
+}
+
 impl Inner {
+    /// Held while something runs that is recorded to its end.
+    async fn running(&self) -> Result<OwnedRwLockReadGuard<()>, RpcError> {
+        let running = self.running.clone().read_owned().await;
+        if self.ending.is_cancelled() {
+            return Err(RpcError::internal("the gate is stopping"));
+        }
+        Ok(running)
+    }
+
     async fn record(&self, event: Event) -> Result<(), GateError> {
         let nobody = bailiwick_audit::Subject::default();
         Ok(self.host.recorder.durable(&nobody, event).await?)
@@ -247,27 +281,72 @@ impl Handler for Gate {
         call: ToolCall,
         cancel: CancellationToken,
     ) -> Result<CallOutcome, RpcError> {
-        let (inner, peer) = (self.inner.clone(), peer.clone());
-        let either = inner.ending.child_token();
-        // Whoever stops waiting for the answer cancels the call.
-        let _waiting = either.clone().drop_guard();
-        self.to_its_end(async move {
-            let session = inner.session(&peer).await?;
-            let trace = trace(&call.meta);
-            let mut work = std::pin::pin!(session.call(&call.name, call.arguments, trace, &either));
-            let result = tokio::select! {
-                result = &mut work => result,
-                () = cancel.cancelled() => {
-                    either.cancel();
-                    work.await
-                }
-            };
-            result
-                .map(CallOutcome::Complete)
-                .map_err(|error| inner.stop(&error))
-        })
-        .await
+        if let Some((work, stop)) = self.inner.waiting.repeated(&call)? {
+            return finished(work, stop, &cancel)
+                .await
+                .map(CallOutcome::Complete);
+        }
+        let stop = self.inner.ending.child_token();
+        if !(peer.revision.is_modern() && peer.takes_forms()) {
+            let work = self.begin_call(peer, call, stop.clone(), None);
+            return finished(work, stop, &cancel)
+                .await
+                .map(CallOutcome::Complete);
+        }
+        let (client, raised) = ByResult::new();
+        let same = (call.name.clone(), call.arguments.clone());
+        let mut work = self.begin_call(peer, call, stop.clone(), Some(Box::new(client)));
+        let guard = stop.clone().drop_guard();
+        tokio::select! {
+            result = finished_by(&mut work, &stop, &cancel) => result.map(CallOutcome::Complete),
+            Ok(raised) = raised => {
+                guard.disarm();
+                let asks = self.inner.waiting.keep(raised, same, work, stop, peer);
+                asks.map(CallOutcome::InputRequired)
+            }
+        }
     }
+
+    async fn call_tool_asking(
+        &self,
+        peer: &Peer,
+        call: ToolCall,
+        elicitor: Elicitor,
+        cancel: CancellationToken,
+    ) -> Result<CallOutcome, RpcError> {
+        let stop = self.inner.ending.child_token();
+        let revision = peer.revision;
+        let client = Box::new(Meanwhile { elicitor, revision });
+        let work = self.begin_call(peer, call, stop.clone(), Some(client));
+        finished(work, stop, &cancel)
+            .await
+            .map(CallOutcome::Complete)
+    }
+}
+
+/// Waits for a call, which is told to stop when nobody waits for it any more.
+async fn finished(
+    mut work: Work,
+    stop: CancellationToken,
+    cancel: &CancellationToken,
+) -> Result<CallToolResult, RpcError> {
+    let _waiting = stop.clone().drop_guard();
+    finished_by(&mut work, &stop, cancel).await
+}
+
+async fn finished_by(
+    work: &mut Work,
+    stop: &CancellationToken,
+    cancel: &CancellationToken,
+) -> Result<CallToolResult, RpcError> {
+    let result = tokio::select! {
+        result = &mut *work => result,
+        () = cancel.cancelled() => {
+            stop.cancel();
+            work.await
+        }
+    };
+    result.unwrap_or_else(|_| Err(RpcError::internal("the request failed inside the gate")))
 }
 
 #[cfg(test)]

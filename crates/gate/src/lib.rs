@@ -6,12 +6,14 @@
 
 pub mod admit;
 pub mod approve;
+mod ask;
 pub mod assess;
 pub mod bind;
 pub mod discover;
 pub mod gate;
 pub mod host;
 pub mod order;
+mod pending;
 pub mod plugin;
 pub mod record;
 pub mod refusal;

@@ -1,8 +1,10 @@
 //! No record, no effect: every step of the gate goes through here before it takes effect.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use bailiwick_audit::{AtomDecision, AuditError, Event, Log, Moment, Outcome, Redaction, Subject};
+use bailiwick_mcp::CallToolResult;
 use bailiwick_policy::{CallDecision, CallVerdict, Context, Reason};
 
 use crate::assess::{Assessment, Row, Standing};
@@ -195,4 +197,28 @@ fn facts(context: &Context) -> BTreeMap<String, String> {
         ("labels".to_owned(), listed(&context.labels)),
         ("machine".to_owned(), listed(&context.machine)),
     ])
+}
+
+/// What a call brought back, as the log keeps it.
+pub(crate) fn answered(
+    call: String,
+    tool: &str,
+    result: &CallToolResult,
+    started: Instant,
+) -> Event {
+    let whole = (
+        &result.content,
+        &result.structured_content,
+        result.is_error,
+        &result.rest,
+    );
+    let bytes = serde_json::to_vec(&whole).unwrap_or_default();
+    Event::ToolResult {
+        call,
+        tool: tool.to_owned(),
+        bytes: bytes.len() as u64,
+        sha256: bailiwick_audit::sha256_hex(&bytes),
+        is_error: result.is_error,
+        millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    }
 }

@@ -12,21 +12,20 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::admit::admit;
-use crate::approve::{Pending, asks, question};
+use crate::approve::AtClient;
 use crate::host::{GateError, Host, session_id};
 use crate::order::order;
+use crate::pending::{Pending, asks, question};
 use crate::plugin::Plugin;
-use crate::record::call_decision;
+use crate::record::{answered, call_decision};
 use crate::refusal::Refusal;
 use crate::rules::{CallRules, Caller, denial};
-use crate::tool::BoundTool;
+use crate::tool::{BoundTool, usable};
 use crate::trace::of_call;
 use crate::world::Source;
 
 /// Between a plugin's id and its tool's name. No plugin's id holds it.
 pub const NAMESPACE: &str = "__";
-/// The longest name of a tool at the gate, in bytes: what common agents take.
-const MAX_NAME: usize = 64;
 
 /// What became of one plugin, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,7 +201,7 @@ impl Session {
     /// What stops the gate.
     pub async fn tools(&self) -> Result<Vec<Tool>, GateError> {
         let (mut shown, mut withheld) = (Vec::new(), BTreeMap::new());
-        let askable = !self.host.approvals.approvers.is_empty();
+        let askable = self.host.approvals.askable();
         for name in self.names.keys() {
             let Some((plugin, bound)) = self.find(name) else {
                 continue;
@@ -236,6 +235,22 @@ impl Session {
         traceparent: Option<String>,
         cancel: &CancellationToken,
     ) -> Result<CallToolResult, GateError> {
+        self.call_asking(name, arguments, traceparent, cancel, None)
+            .await
+    }
+
+    /// The same, where the person can also be asked through the agent's client.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn call_asking(
+        &self,
+        name: &str,
+        arguments: Map<String, Value>,
+        traceparent: Option<String>,
+        cancel: &CancellationToken,
+        client: Option<&dyn AtClient>,
+    ) -> Result<CallToolResult, GateError> {
         let call = format!("{}-{}", self.id, self.calls.fetch_add(1, Ordering::Relaxed));
         let mut subject = of_call(&self.subject, traceparent.as_deref())?;
         let Some((plugin, bound)) = self.find(name) else {
@@ -264,8 +279,24 @@ impl Session {
         let permitted = match decision.verdict {
             CallVerdict::Allow => Ok(()),
             CallVerdict::Ask => {
-                let asked = (plugin, bound.tool.name.as_str(), &arguments);
-                self.approved(&subject, asked, &decision, cancel).await?
+                let admitted = &plugin.admitted;
+                let pending = Pending {
+                    host: &self.host,
+                    admitted,
+                    subject: &subject,
+                    question: question(
+                        &self.host,
+                        admitted,
+                        &bound.tool.name,
+                        &arguments,
+                        &decision,
+                    )?,
+                    client,
+                };
+                match pending.approved(cancel).await? {
+                    Ok(()) => self.still(plugin, bound, &arguments, &decision).await?,
+                    Err(refusal) => Err(refusal),
+                }
             }
             CallVerdict::Deny => Err(denial(&decision, &bound.tool.name)),
         };
@@ -292,24 +323,15 @@ impl Session {
         Ok(result)
     }
 
-    /// Whether people say yes to a call, and nothing stands against it once they did.
-    async fn approved(
+    /// Whether nothing stands against a call once people said yes to it.
+    async fn still(
         &self,
-        subject: &Subject,
-        (plugin, tool, arguments): (&Plugin, &str, &Map<String, Value>),
+        plugin: &Plugin,
+        bound: &BoundTool,
+        arguments: &Map<String, Value>,
         decision: &CallDecision,
-        cancel: &CancellationToken,
     ) -> Result<Result<(), Refusal>, GateError> {
-        let admitted = &plugin.admitted;
-        let pending = Pending {
-            host: &self.host,
-            admitted,
-            subject,
-            question: question(&self.host, admitted, tool, arguments, decision)?,
-        };
-        if let Err(refusal) = pending.approved(cancel).await? {
-            return Ok(Err(refusal));
-        }
+        let (admitted, tool) = (&plugin.admitted, bound.tool.name.as_str());
         if let Err(lapse) = admitted.holds(&self.host) {
             plugin.lapse(&self.host, &lapse).await?;
             return Ok(Err(Refusal::new(lapse.code(), lapse.to_string())));
@@ -406,40 +428,5 @@ impl Session {
         };
         self.host.recorder.durable(&self.subject, event).await?;
         Ok(())
-    }
-}
-
-/// Whether agents take a tool's name. Common ones refuse a whole list for one name that is too long or has other
-/// characters, and characters that look alike or cannot be seen deceive people.
-fn usable(name: &str) -> Result<(), String> {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
-    if !name.bytes().all(fits) {
-        return Err(
-            "its name holds other characters than letters, digits, `_`, `-` and `.`".to_owned(),
-        );
-    }
-    if name.len() > MAX_NAME {
-        return Err(format!(
-            "its name at the gate is longer than {MAX_NAME} characters, which agents refuse: give the plugin a shorter id"
-        ));
-    }
-    Ok(())
-}
-
-fn answered(call: String, tool: &str, result: &CallToolResult, started: Instant) -> Event {
-    let whole = (
-        &result.content,
-        &result.structured_content,
-        result.is_error,
-        &result.rest,
-    );
-    let bytes = serde_json::to_vec(&whole).unwrap_or_default();
-    Event::ToolResult {
-        call,
-        tool: tool.to_owned(),
-        bytes: bytes.len() as u64,
-        sha256: bailiwick_audit::sha256_hex(&bytes),
-        is_error: result.is_error,
-        millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     }
 }

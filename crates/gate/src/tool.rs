@@ -154,3 +154,23 @@ fn shown(need: &Need) -> String {
         Need::Capability(capability, _) => capability.to_string(),
     }
 }
+
+/// The longest name of a tool at the gate, in bytes: what common agents take.
+const MAX_NAME: usize = 64;
+
+/// Whether agents take a tool's name. Common ones refuse a whole list for one name that is too long or has other
+/// characters, and characters that look alike or cannot be seen deceive people.
+pub(crate) fn usable(name: &str) -> Result<(), String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+    if !name.bytes().all(fits) {
+        return Err(
+            "its name holds other characters than letters, digits, `_`, `-` and `.`".to_owned(),
+        );
+    }
+    if name.len() > MAX_NAME {
+        return Err(format!(
+            "its name at the gate is longer than {MAX_NAME} characters, which agents refuse: give the plugin a shorter id"
+        ));
+    }
+    Ok(())
+}

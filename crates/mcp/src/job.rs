@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::call::ToolCall;
+use crate::elicit::{Asked, Elicitor};
 use crate::error::RpcError;
 use crate::message::{RequestId, error_line, result_line};
 use crate::meta::{self, Peer};
@@ -65,6 +66,7 @@ pub(crate) struct Job {
     pub(crate) limit: usize,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) outbox: Arc<Outbox>,
+    pub(crate) asked: Arc<Asked>,
 }
 
 impl Job {
@@ -102,10 +104,20 @@ impl Job {
 
     async fn call(&self, call: ToolCall) -> Result<Members, RpcError> {
         let revision = self.peer.revision;
-        let outcome = self
-            .handler
-            .call_tool(&self.peer, call, self.cancel.clone())
-            .await?;
+        let cancel = self.cancel.clone();
+        let asks = (Revision::V2025_06_18..Revision::MODERN).contains(&revision);
+        let outcome = if asks && self.peer.takes_forms() {
+            let elicitor = Elicitor {
+                asked: Arc::clone(&self.asked),
+                outbox: Arc::clone(&self.outbox),
+            };
+            let asking = self
+                .handler
+                .call_tool_asking(&self.peer, call, elicitor, cancel);
+            asking.await?
+        } else {
+            self.handler.call_tool(&self.peer, call, cancel).await?
+        };
         let Some(mut result) = outcome.into_members(revision) else {
             return Err(RpcError::internal(format!(
                 "the tool asks for input, which MCP {revision} cannot express"

@@ -9,6 +9,7 @@ mod call;
 mod client;
 mod content;
 mod counters;
+mod elicit;
 mod error;
 mod events;
 mod job;
@@ -30,6 +31,7 @@ mod tool;
 pub use call::{CallOutcome, CallToolResult, InputRequired, ToolCall};
 pub use client::{Client, ClientOptions, Negotiation, ToolList};
 pub use counters::Counters;
+pub use elicit::Elicitor;
 pub use error::{
     HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND,
     MISSING_CLIENT_CAPABILITY, McpError, PARSE_ERROR, RpcError, UNSUPPORTED_VERSION,

@@ -110,6 +110,16 @@ impl Peer {
         self.capabilities.get(name).is_some_and(Value::is_object)
     }
 
+    /// Whether its user can be asked with a form.
+    #[must_use]
+    pub fn takes_forms(&self) -> bool {
+        let declared = self
+            .capabilities
+            .get("elicitation")
+            .and_then(Value::as_object);
+        declared.is_some_and(|modes| modes.is_empty() || modes.contains_key("form"))
+    }
+
     /// Reads the metadata of a 2026-07-28 request; `None` when the request carries no version, as older ones do.
     ///
     /// # Errors

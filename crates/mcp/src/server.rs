@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Limits;
 use crate::call::{CallOutcome, ToolCall};
 use crate::counters::Counters;
+use crate::elicit::Elicitor;
 use crate::error::{McpError, RpcError};
 use crate::meta::{Implementation, Peer};
 use crate::session::Session;
@@ -43,6 +44,22 @@ pub trait Handler: Send + Sync + 'static {
         call: ToolCall,
         cancel: CancellationToken,
     ) -> Result<CallOutcome, RpcError>;
+
+    /// The same, where the agent's user can be asked meanwhile; a 2026-07-28 agent is asked with
+    /// [`CallOutcome::InputRequired`] instead.
+    ///
+    /// # Errors
+    /// As [`Handler::call_tool`].
+    async fn call_tool_asking(
+        &self,
+        peer: &Peer,
+        call: ToolCall,
+        elicitor: Elicitor,
+        cancel: CancellationToken,
+    ) -> Result<CallOutcome, RpcError> {
+        drop(elicitor);
+        self.call_tool(peer, call, cancel).await
+    }
 }
 
 /// Announces that the list of tools has changed, to any number of connections. Many changes in a row may arrive as one.

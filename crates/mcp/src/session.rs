@@ -11,6 +11,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::call::ToolCall;
+use crate::elicit::Asked;
 use crate::error::{INTERNAL_ERROR, INVALID_REQUEST, McpError, PARSE_ERROR, RpcError};
 use crate::job::{Cache, Job, Work, finish};
 use crate::message::{
@@ -34,6 +35,7 @@ type Members = Map<String, Value>;
 
 pub(crate) struct Session {
     outbox: Arc<Outbox>,
+    asked: Arc<Asked>,
     handler: Arc<dyn Handler>,
     options: ServerOptions,
     /// The client of the handshake, for requests without metadata of their own.
@@ -53,6 +55,7 @@ impl Session {
     ) -> Self {
         Self {
             outbox: Arc::new(Outbox::new(writer)),
+            asked: Arc::default(),
             handler,
             options,
             greeted: None,
@@ -138,9 +141,10 @@ impl Session {
                 self.notified(&method, &params);
                 Ok(())
             }
-            // We ask the agent nothing, so nothing can be an answer.
-            Message::Response { .. } => {
-                self.options.counters.add_response();
+            Message::Response { id, outcome } => {
+                if !self.asked.answered(id.as_ref(), outcome) {
+                    self.options.counters.add_response();
+                }
                 Ok(())
             }
         }
@@ -361,6 +365,7 @@ impl Session {
             limit: self.options.limits.line,
             handler: Arc::clone(&self.handler),
             outbox: Arc::clone(&self.outbox),
+            asked: Arc::clone(&self.asked),
         };
         let task = self.tasks.spawn(job.run(work));
         self.ids.insert(task.id(), id.clone());

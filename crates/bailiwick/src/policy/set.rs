@@ -13,6 +13,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::assemble::classification;
 use crate::config::Config;
+use crate::home::Home;
 use crate::person::Person;
 use crate::report::{USAGE, exit};
 
@@ -20,10 +21,18 @@ use super::cli::{SetArgs, WhoArgs};
 
 /// The named policies in place of the configured ones, or those; beside the default ones unless they are switched off.
 pub(super) fn sources(config: &Config, named: &[PathBuf]) -> anyhow::Result<Vec<PolicySource>> {
-    let mut config = config.clone();
-    if !named.is_empty() {
-        config.policies = named.to_vec();
+    if named.is_empty() {
+        let mut sources = config.policy_sources(&[])?;
+        // What people answered for good is in force too, where there is a state folder.
+        if let Ok(home) = Home::locate() {
+            sources.extend(crate::approvals::source(&home)?);
+        }
+        return Ok(sources);
     }
+    let config = Config {
+        policies: named.to_vec(),
+        ..config.clone()
+    };
     config.policy_sources(&[])
 }
 

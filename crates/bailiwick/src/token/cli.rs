@@ -23,7 +23,7 @@ pub(crate) enum TokenCommand {
     Inspect(FromArgs),
     /// Narrow a token, with nothing but the token; the new one is printed
     Attenuate(AttenuateArgs),
-    /// List tokens as revoked, for `token inspect`; a gate that runs does not heed the list yet: stop it
+    /// Revoke tokens; gates that run end what they allowed at once
     Revoke(RevokeArgs),
     /// Show what is revoked
     Revoked,

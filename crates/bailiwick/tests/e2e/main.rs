@@ -8,6 +8,7 @@
     reason = "tests fail by panicking, also in helpers outside of test functions"
 )]
 
+mod approvals;
 mod attacks;
 mod check;
 mod commands;

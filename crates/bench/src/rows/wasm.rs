@@ -120,6 +120,7 @@ pub(crate) fn measure(effort: Effort) -> Outcome<Vec<Row>> {
 fn host(log: Log) -> Outcome<Host> {
     let wasm: Arc<dyn Builder> = Arc::new(WasmBuilder(Arc::new(Wasm::new(None)?)));
     Ok(Host {
+        approvals: bailiwick_gate::approve::Approvals::nobody(),
         judge: Judge {
             pdp: Pdp::load(&Pdp::default_sources(), &Classification::default())?,
             clock: Arc::new(SystemClock),

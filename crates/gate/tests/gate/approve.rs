@@ -32,7 +32,11 @@ struct Stage {
 
 /// A plugin `p` whose tools need the yes of so many of two people, who have so long.
 async fn stage(ask: &str, patience: Duration) -> Stage {
-    let (builder, strings) = puppet(&["send", "other", "drop"]);
+    stage_of(&["send", "other", "drop"], ask, patience).await
+}
+
+async fn stage_of(tools: &[&str], ask: &str, patience: Duration) -> Stage {
+    let (builder, strings) = puppet(tools);
     let policy = format!(
         "{ASK}\n@id(\"mail\") {ask} @reason(\"Mail leaves the house.\")\npermit (principal, action == Action::\"call\", resource);"
     );
@@ -47,6 +51,7 @@ async fn stage(ask: &str, patience: Duration) -> Stage {
                 key: keys.public(),
             })
             .collect(),
+        client: None,
         patience,
         standing: None,
     };
@@ -393,4 +398,21 @@ async fn l31_a_yes_that_cannot_be_recorded_is_none() {
     );
     assert!(matches!(call.await.unwrap(), Err(GateError::Audit(_))));
     assert_eq!(stage.strings.seen(), ["start"]);
+}
+
+#[tokio::test]
+async fn a_session_may_be_asked_about_more_tools_than_a_token_has_blocks() {
+    let names: Vec<String> = (0..20).map(|number| format!("t{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let stage = stage_of(&names, "@ask", LONG).await;
+    for (minute, name) in names.iter().enumerate() {
+        let result = stage.answered(name, json!({}), Choice::Session).await;
+        assert!(!result.is_error, "{name}");
+        if minute % 8 == 7 {
+            stage.house.clock.pass(61);
+        }
+    }
+    for name in names {
+        assert!(!stage.unasked(name).await.is_error, "{name}");
+    }
 }

@@ -27,11 +27,25 @@ pub(crate) struct Gate {
     lines: Receiver<Value>,
     stderr: Option<JoinHandle<String>>,
     family: Family,
+    capabilities: Value,
     next: i64,
 }
 
+/// A question of the gate's for the user of its client.
+pub(crate) struct Elicited {
+    /// As `elicitation/create` has them.
+    pub(crate) params: Value,
+    call: Value,
+    id: Value,
+}
+
 impl Gate {
-    pub(crate) fn start(mut command: Command, family: Family) -> Self {
+    pub(crate) fn start(command: Command, family: Family) -> Self {
+        Self::start_with(command, family, json!({}))
+    }
+
+    /// A client that declares these capabilities.
+    pub(crate) fn start_with(mut command: Command, family: Family, capabilities: Value) -> Self {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -61,6 +75,7 @@ impl Gate {
             lines,
             stderr: Some(stderr),
             family,
+            capabilities,
             next: 1,
         };
         if family == Family::Legacy {
@@ -72,7 +87,7 @@ impl Gate {
     fn greet(&mut self) {
         let answer = self.request(
             "initialize",
-            json!({ "protocolVersion": "2025-11-25", "capabilities": {},
+            json!({ "protocolVersion": "2025-11-25", "capabilities": self.capabilities,
                     "clientInfo": { "name": "e2e", "version": "1" } }),
         );
         assert_eq!(
@@ -97,7 +112,7 @@ impl Gate {
             params["_meta"] = json!({
                 "io.modelcontextprotocol/protocolVersion": "2026-07-28",
                 "io.modelcontextprotocol/clientInfo": { "name": "e2e", "version": "1" },
-                "io.modelcontextprotocol/clientCapabilities": {},
+                "io.modelcontextprotocol/clientCapabilities": self.capabilities,
             });
         }
         let message = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
@@ -120,7 +135,7 @@ impl Gate {
     pub(crate) fn answer(&mut self, id: i64) -> Value {
         loop {
             let message = self.next();
-            if message["id"] == id {
+            if message["id"] == id && message["method"].is_null() {
                 return message;
             }
         }
@@ -152,6 +167,41 @@ impl Gate {
     pub(crate) fn call(&mut self, tool: &str, arguments: Value) -> Value {
         let id = self.send_call(tool, arguments);
         self.result(id)
+    }
+
+    /// What the gate asks the user about the call `id`, in its family's way.
+    pub(crate) fn elicited(&mut self, id: i64, tool: &str, arguments: &Value) -> Elicited {
+        let call = json!({ "id": id, "name": tool, "arguments": arguments });
+        if self.family == Family::Modern {
+            let mut asked = self.result(id);
+            assert_eq!(asked["resultType"], "input_required", "{asked}");
+            let mut request = asked["inputRequests"]["approval"].take();
+            assert_eq!(request["method"], "elicitation/create");
+            let (params, id) = (request["params"].take(), asked["requestState"].take());
+            return Elicited { params, call, id };
+        }
+        loop {
+            let mut message = self.next();
+            if message["method"] == "elicitation/create" {
+                let (params, id) = (message["params"].take(), message["id"].take());
+                return Elicited { params, call, id };
+            }
+        }
+    }
+
+    /// Answers for the user, and gives what became of the call.
+    pub(crate) fn answer_elicited(&mut self, asked: &Elicited, result: &Value) -> Value {
+        let call = &asked.call;
+        if self.family == Family::Modern {
+            let params = json!({
+                "name": call["name"], "arguments": call["arguments"],
+                "inputResponses": { "approval": result }, "requestState": asked.id,
+            });
+            let id = self.send("tools/call", params);
+            return self.result(id);
+        }
+        self.raw(&json!({ "jsonrpc": "2.0", "id": asked.id, "result": result }).to_string());
+        self.result(call["id"].as_i64().unwrap())
     }
 
     /// The result with this id.

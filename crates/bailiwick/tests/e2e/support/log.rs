@@ -56,8 +56,16 @@ pub(crate) fn in_order(entries: &[Value]) {
             }
             "tool_call" => {
                 assert!(last("token_minted", &plugin) < last("plugin_start", &plugin));
-                let decided = &before[last("decision", &plugin)]["entry"]["event"];
-                assert_eq!(decided["outcome"], "grant", "{entry}");
+                let decision = last("decision", &plugin);
+                let decided = &before[decision]["entry"]["event"];
+                if decided["outcome"] == "ask" {
+                    let answer = last("approval", &plugin);
+                    assert!(decision < answer, "{entry}");
+                    let answer = &before[answer]["entry"]["event"];
+                    assert_eq!(answer["outcome"], "grant", "{entry}");
+                } else {
+                    assert_eq!(decided["outcome"], "grant", "{entry}");
+                }
                 assert_eq!(decided["moment"], "call", "{entry}");
                 assert_eq!(
                     decided["atoms"][0]["asked"],

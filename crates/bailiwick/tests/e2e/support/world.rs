@@ -112,6 +112,12 @@ impl World {
         Gate::start(self.bailiwick(&all), family)
     }
 
+    /// The same, whose client can ask its user.
+    pub(crate) fn serve_asking(&self, family: Family) -> Gate {
+        let forms = serde_json::json!({ "elicitation": {} });
+        Gate::start_with(self.bailiwick(&["serve"]), family, forms)
+    }
+
     /// The command line for an SDK's client: the binary with its state folder, then `args`.
     pub(crate) fn session(&self, args: &[&str]) -> bailiwick_testkit::sdk::Session {
         let binary = binary();

@@ -1,0 +1,130 @@
+//! Answers for good, in a file of policies beside the keys.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use bailiwick_approval::{About, Choice, Question};
+use bailiwick_audit::{Clock as _, SystemClock};
+use bailiwick_gate::approve::Standing;
+use bailiwick_policy::{Classification, Pdp, PolicySource, StandingAnswer};
+use rustix::fs::FlockOperation;
+
+use crate::home::Home;
+
+/// Where answers for good stand.
+pub(crate) fn file(home: &Home) -> PathBuf {
+    home.path().join("approved.cedar")
+}
+
+/// The policies that are in force, and the file that grows.
+pub(crate) struct Policies {
+    pub(crate) pdp: Pdp,
+    /// All but those of the file.
+    pub(crate) sources: Vec<PolicySource>,
+    pub(crate) classification: Classification,
+    pub(crate) file: PathBuf,
+}
+
+impl Standing for Policies {
+    fn keep(&self, question: &Question, choice: Choice, by: &str) -> Result<(), String> {
+        self.write(question, choice, by)
+            .map_err(|error| format!("it cannot be kept for good: {error:#}"))
+    }
+}
+
+impl Policies {
+    fn write(&self, question: &Question, choice: Choice, by: &str) -> anyhow::Result<()> {
+        let About::Call { tool, .. } = &question.about else {
+            anyhow::bail!("answer for the session");
+        };
+        let (yes, word) = match choice {
+            Choice::Ever => (true, "yes"),
+            _ => (false, "no"),
+        };
+        let at = bailiwick_audit::format_time(SystemClock.now());
+        let asked = question.policies.join("`, `");
+        let id = question.id.get(..16).unwrap_or(&question.id);
+        let written = self.pdp.standing(&StandingAnswer {
+            id: &format!("answered-{id}"),
+            asked: &question.policies,
+            user: &question.user,
+            plugin: &question.plugin,
+            digest: &format!("sha256:{}", question.digest),
+            tool,
+            yes,
+            reason: &format!(
+                "{by} said {word} for good on {at}, when `{asked}` asked about `{tool}`."
+            ),
+        });
+        let text = written.map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        let _alone = lock(&self.file)?;
+        let grown = format!("{}{text}\n", read(&self.file)?);
+        let mut all = self.sources.clone();
+        all.push(PolicySource::new(
+            self.file.display().to_string(),
+            grown.clone(),
+        ));
+        // What would keep the next gate from starting is not written.
+        Pdp::load(&all, &self.classification)?;
+        replace(&self.file, &grown)
+    }
+}
+
+/// The file as policies; none where nobody answered for good.
+pub(crate) fn source(home: &Home) -> anyhow::Result<Option<PolicySource>> {
+    let path = file(home);
+    let text = read(&path)?;
+    let source = PolicySource::new(path.display().to_string(), text);
+    Ok((!source.text.is_empty()).then_some(source))
+}
+
+/// What stands there; nothing where there is no file.
+fn read(path: &Path) -> anyhow::Result<String> {
+    match crate::trusted::read(path) {
+        Err(_)
+            if path
+                .symlink_metadata()
+                .is_err_and(|error| error.kind() == ErrorKind::NotFound) =>
+        {
+            Ok(String::new())
+        }
+        text => text,
+    }
+}
+
+/// Held until it is dropped; gates that run at the same time take turns.
+fn lock(path: &Path) -> anyhow::Result<File> {
+    let aside = path.with_extension("lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&aside)
+        .with_context(|| format!("cannot open `{}`", aside.display()))?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
+}
+
+fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
+    let aside = path.with_extension(bailiwick_gate::host::session_id()?);
+    let cannot = || format!("cannot write `{}`", path.display());
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&aside)
+        .with_context(cannot)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all());
+    written
+        .and_then(|()| std::fs::rename(&aside, path))
+        .with_context(cannot)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .with_context(cannot)
+}

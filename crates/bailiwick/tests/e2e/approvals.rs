@@ -1,0 +1,309 @@
+//! People answer from another terminal; the agent cannot.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Ended, Family, Gate, Script, World, code, index_of, kind, text};
+
+const ASK: &str = r#"@id("echoes") @ask @reason("Echoes are heard.")
+permit (principal, action == Action::"call", resource == Tool::"good/echo");"#;
+
+fn world(policy: &str) -> World {
+    let world = World::new();
+    let good = Script::WELL.put(&world);
+    world.configure(&[&good], policy);
+    world
+}
+
+/// Runs a command that nobody of ours started, as on another terminal.
+fn elsewhere(world: &World, args: &[&str]) -> Ended {
+    let inner = world.bailiwick(args);
+    let dir = tempfile::tempdir().unwrap();
+    let script = "(while kill -0 $$ 2>/dev/null; do sleep 0.01; done
+        \"$@\" >\"$OUT/stdout\" 2>\"$OUT/stderr\"; echo $? >\"$OUT/rc.new\"; mv \"$OUT/rc.new\" \"$OUT/rc\") &";
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", script, "sh"])
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    if let Some(dir) = inner.get_current_dir() {
+        shell.current_dir(dir);
+    }
+    assert!(shell.env("OUT", dir.path()).status().unwrap().success());
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name));
+    let status = loop {
+        match read("rc") {
+            Ok(status) => break status.trim().parse().unwrap(),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    Ended {
+        status,
+        stdout: read("stdout").unwrap(),
+        stderr: read("stderr").unwrap(),
+    }
+}
+
+/// The question that waits, once one does.
+fn question(world: &World) -> Value {
+    for _ in 0..1500 {
+        let listed = elsewhere(world, &["approvals", "--json"]);
+        assert_eq!(listed.status, 0, "{listed:?}");
+        if let Some(line) = listed.stdout.lines().next() {
+            return serde_json::from_str(line).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("nobody was asked");
+}
+
+fn id(question: &Value) -> &str {
+    question["id"].as_str().unwrap()
+}
+
+/// Calls, and has the person answer.
+fn answered(world: &World, gate: &mut Gate, choice: &str) -> Value {
+    let call = gate.send_call("good__echo", json!({ "text": "ho" }));
+    let question = question(world);
+    let ended = elsewhere(world, &["approvals", "answer", id(&question), choice]);
+    assert_eq!(
+        (ended.status, ended.stdout.as_str()),
+        (0, "answered\n"),
+        "{ended:?}"
+    );
+    gate.result(call)
+}
+
+#[test]
+fn a_person_answers_and_the_agent_cannot() {
+    let world = world(ASK);
+    let mut gate = world.serve(Family::Modern, &[]);
+    let call = gate.send_call("good__echo", json!({ "text": "hi\u{202e}\u{1b}[2J" }));
+    let question = question(&world);
+    let shown = elsewhere(&world, &["approvals"]).stdout;
+    for part in [
+        "may its tool `echo` be called",
+        "Echoes are heard.",
+        "\\u{202e}",
+        "BEWARE",
+        id(&question).get(..8).unwrap(),
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(!shown.contains(['\u{1b}', '\u{202e}']));
+    // This process started the gate, as an agent does.
+    for args in [
+        &["approvals"][..],
+        &["approvals", "answer", id(&question), "once"],
+    ] {
+        let ended = world.run(args);
+        assert_ne!(ended.status, 0, "{ended:?}");
+        assert!(ended.stderr.contains("use another terminal"), "{ended:?}");
+    }
+    let ended = elsewhere(
+        &world,
+        &["approvals", "answer", &id(&question)[..6], "once"],
+    );
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert_ne!(gate.result(call)["isError"], true);
+    gate.end();
+    assert_eq!(
+        elsewhere(&world, &["approvals"]).stdout,
+        "nothing waits for an answer\n"
+    );
+    let entries = world.settled();
+    let yes = index_of(&entries, 0, |entry| kind(entry) == "approval").unwrap();
+    let made = index_of(&entries, 0, |entry| kind(entry) == "tool_call").unwrap();
+    assert!(yes < made, "the yes is recorded before the call");
+    let left = std::fs::read_dir(world.home().join("approvals"))
+        .unwrap()
+        .count();
+    assert_eq!(left, 0, "no socket stays");
+}
+
+#[test]
+fn an_answer_for_good_is_a_policy_that_can_be_read() {
+    let world = world(ASK);
+    let mut gate = world.serve(Family::Modern, &[]);
+    assert_eq!(text(&answered(&world, &mut gate, "ever")), "ho");
+    gate.end();
+    let policy = std::fs::read_to_string(world.home().join("approved.cedar")).unwrap();
+    assert!(policy.contains("said yes for good on"), "{policy}");
+    assert!(policy.contains("@approves(\"echoes\")"), "{policy}");
+    let mut gate = world.serve(Family::Modern, &[]);
+    let unasked = gate.call("good__echo", json!({ "text": "again" }));
+    assert_eq!(text(&unasked), "again");
+    gate.end();
+    std::fs::remove_file(world.home().join("approved.cedar")).unwrap();
+    let mut gate = world.serve(Family::Modern, &[]);
+    assert_eq!(
+        code(&answered(&world, &mut gate, "never")),
+        "approval_needed"
+    );
+    gate.end();
+    let mut gate = world.serve(Family::Modern, &[]);
+    let refused = gate.call("good__echo", json!({ "text": "again" }));
+    assert_eq!(code(&refused), "policy_denied");
+    gate.end();
+    let changes: Vec<_> = world
+        .settled()
+        .iter()
+        .map(|entry| kind(entry).to_owned())
+        .collect();
+    assert!(
+        changes.contains(&"policy_change".to_owned()),
+        "the next gate tells of it"
+    );
+}
+
+#[test]
+fn a_second_person_signs_elsewhere() {
+    let world = world(&ASK.replace("@ask", "@ask(\"2 people\")"));
+    let second = world.path("bob.key");
+    let key = |args: &[&str]| elsewhere(&world, args).stdout.trim().to_owned();
+    let (ann, bob) = (
+        key(&["approvals", "key"]),
+        key(&["approvals", "key", &second]),
+    );
+    assert_eq!(bob, key(&["approvals", "key", &second]), "it is made once");
+    let config = world.read("bailiwick.yaml");
+    let named =
+        format!("{config}\napprovals: {{patience: 10m, approvers: {{ann: {ann}, bob: {bob}}}}}\n");
+    world.file("bailiwick.yaml", &named);
+    let mut gate = world.serve(Family::Modern, &[]);
+    let call = gate.send_call("good__echo", json!({ "text": "hi" }));
+    let asked = question(&world);
+    let first = elsewhere(&world, &["approvals", "answer", id(&asked), "once"]);
+    assert_eq!(
+        (first.status, first.stdout.as_str()),
+        (0, "one more person must say yes\n")
+    );
+    let twice = elsewhere(&world, &["approvals", "answer", id(&asked), "once"]);
+    assert_eq!(twice.status, 1, "{twice:?}");
+    let asked = question(&world);
+    assert_eq!(asked["given"], json!(["ann"]));
+    let file = world.file("question.json", &asked.to_string());
+    let signed = elsewhere(
+        &world,
+        &["approvals", "sign", "once", &file, "--key", &second],
+    );
+    assert!(
+        signed.stderr.contains("may its tool `echo`"),
+        "who signs sees what: {signed:?}"
+    );
+    let args = [
+        "approvals",
+        "answer",
+        id(&asked),
+        "once",
+        "--signed",
+        signed.stdout.trim(),
+    ];
+    let settled = elsewhere(&world, &args);
+    assert_eq!(
+        (settled.status, settled.stdout.as_str()),
+        (0, "answered\n"),
+        "{settled:?}"
+    );
+    assert_eq!(text(&gate.result(call)), "hi");
+    gate.end();
+}
+
+#[test]
+fn the_user_of_the_agents_client_is_asked_there() {
+    for family in [Family::Modern, Family::Legacy] {
+        let world = world(ASK);
+        let mut gate = world.serve_asking(family);
+        let mut ask = |result: Value| {
+            let arguments = json!({ "text": "hi\u{202e}" });
+            let call = gate.send_call("good__echo", arguments.clone());
+            let asked = gate.elicited(call, "good__echo", &arguments);
+            let message = asked.params["message"].as_str().unwrap();
+            for part in ["may its tool `echo`", "Echoes are heard.", "\\u{202e}"] {
+                assert!(message.contains(part), "{message}");
+            }
+            let offered = &asked.params["requestedSchema"]["properties"]["answer"]["enum"];
+            assert_eq!(*offered, json!(["once", "session", "ever", "no", "never"]));
+            (gate.answer_elicited(&asked, &result), asked)
+        };
+        let chosen = |answer: &str| json!({ "action": "accept", "content": { "answer": answer } });
+        let (once, _) = ask(chosen("once"));
+        assert_ne!(once["isError"], true, "{once}");
+        let (for_session, asked) = ask(chosen("session"));
+        assert_ne!(for_session["isError"], true);
+        let again = gate.call("good__echo", json!({ "text": "again" }));
+        assert_eq!(text(&again), "again", "that was for the session");
+        if family == Family::Modern {
+            let params =
+                json!({ "name": "good__echo", "arguments": {}, "requestState": asked.params });
+            let stale = gate.request("tools/call", params);
+            assert_eq!(stale["error"]["code"], -32602, "{stale}");
+        }
+        gate.end();
+        let answers = world.events("approval");
+        let who = |event: &Value| event["approver"].as_str().unwrap().to_owned();
+        assert!(
+            answers
+                .iter()
+                .map(who)
+                .all(|who| who == "the user of the agent's client"),
+            "{answers:?}"
+        );
+        assert_eq!(answers.len(), 2);
+    }
+}
+
+#[test]
+fn the_agents_client_never_counts_where_two_people_are_wanted_or_it_is_switched_off() {
+    let two = world(&ASK.replace("@ask", "@ask(\"2 people\")"));
+    let off = world(ASK);
+    let config = off.read("bailiwick.yaml");
+    off.file(
+        "bailiwick.yaml",
+        &format!("{config}\napprovals: {{client: false, patience: 1s}}\n"),
+    );
+    for world in [two, off] {
+        for family in [Family::Modern, Family::Legacy] {
+            let mut gate = world.serve_asking(family);
+            let refused = gate.call("good__echo", json!({ "text": "hi" }));
+            assert_eq!(code(&refused), "approval_needed");
+            gate.end();
+        }
+    }
+}
+
+#[test]
+fn a_user_who_declines_is_obeyed_and_one_who_closes_the_question_has_not_answered() {
+    for family in [Family::Modern, Family::Legacy] {
+        let world = world(ASK);
+        let config = world.read("bailiwick.yaml");
+        world.file(
+            "bailiwick.yaml",
+            &format!("{config}\napprovals: {{patience: 2s}}\n"),
+        );
+        let mut gate = world.serve_asking(family);
+        let mut ask = |result: Value| {
+            let call = gate.send_call("good__echo", json!({ "text": "hi" }));
+            let asked = gate.elicited(call, "good__echo", &json!({ "text": "hi" }));
+            gate.answer_elicited(&asked, &result)
+        };
+        let closed = ask(json!({ "action": "cancel" }));
+        assert_eq!(code(&closed), "approval_needed");
+        assert!(text(&closed).contains("nobody answered in time"));
+        gate.end();
+        let mut gate = world.serve_asking(family);
+        let call = gate.send_call("good__echo", json!({ "text": "hi" }));
+        let asked = gate.elicited(call, "good__echo", &json!({ "text": "hi" }));
+        let declined = gate.answer_elicited(&asked, &json!({ "action": "decline" }));
+        assert!(text(&declined).contains("a person said no"));
+        gate.end();
+    }
+}

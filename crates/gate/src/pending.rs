@@ -1,0 +1,354 @@
+//! A call that waits for a person's yes: asked, verified, recorded.
+
+use std::convert::Infallible;
+
+use bailiwick_approval::{About, Choice, Given, Question, Shown, Ticket, Verdict, line};
+use bailiwick_audit::{Event, Outcome, Subject};
+use bailiwick_policy::{CallDecision, Effect, Reason};
+use bailiwick_token::{Keys, PublicKey, Token, Verified, append_approval, approval_request};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use crate::admit::Admitted;
+use crate::approve::{AT_CLIENT, Approvals, AtClient, signed};
+use crate::host::{GateError, Host, random};
+use crate::refusal::Refusal;
+
+/// A call that waits for a person.
+pub(crate) struct Pending<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) admitted: &'a Admitted,
+    pub(crate) subject: &'a Subject,
+    pub(crate) question: Question,
+    pub(crate) client: Option<&'a dyn AtClient>,
+}
+
+/// What is asked about one call.
+pub(crate) fn question(
+    host: &Host,
+    admitted: &Admitted,
+    tool: &str,
+    arguments: &Map<String, Value>,
+    decision: &CallDecision,
+) -> Result<Question, GateError> {
+    let (policies, people) = asks(decision);
+    let now = host.judge.now();
+    let patience = i64::try_from(host.approvals.patience.as_secs()).unwrap_or(i64::MAX);
+    let subject = &admitted.subject;
+    Ok(Question {
+        id: random::<16>()?,
+        session: subject.session.clone().unwrap_or_default(),
+        plugin: admitted.source.manifest.id().to_string(),
+        digest: admitted.source.digest_hex(),
+        user: line(&host.judge.user.name),
+        agent: line(subject.agent.as_deref().unwrap_or_default()),
+        task: host.judge.labels.iter().map(|label| line(label)).collect(),
+        about: About::Call {
+            tool: tool.to_owned(),
+            arguments: Shown::of(&Value::Object(arguments.clone())),
+        },
+        reasons: decision
+            .reasons
+            .iter()
+            .map(|reason| line(&reason.to_string()))
+            .collect(),
+        policies,
+        people,
+        given: Vec::new(),
+        asked: now,
+        until: now.saturating_add(patience),
+        request: String::new(),
+    })
+}
+
+/// The policies that want a person's yes to a call, and the number of people.
+pub(crate) fn asks(decision: &CallDecision) -> (Vec<String>, u8) {
+    let asking = |reason: &&Reason| reason.effect == Effect::Ask;
+    let asking: Vec<_> = decision.reasons.iter().filter(asking).cloned().collect();
+    (crate::record::policies(&asking), decision.people.max(1))
+}
+
+/// How a question ended.
+enum Ended {
+    Yes,
+    No,
+    Late,
+    Withdrawn,
+}
+
+impl<'a> Pending<'a> {
+    /// Waits until enough people said yes. Each answer is recorded before anything follows from it.
+    ///
+    /// # Errors
+    /// What stops the gate. Without a yes it is an `Ok(Err(refusal))`.
+    pub(crate) async fn approved(
+        mut self,
+        cancel: &CancellationToken,
+    ) -> Result<Result<(), Refusal>, GateError> {
+        let approvals = &self.host.approvals;
+        if self.holds_already() {
+            return Ok(Ok(()));
+        }
+        let mut token = self.admitted.token().clone();
+        let client = self.client();
+        if client.is_none() && approvals.approvers.len() < usize::from(self.question.people) {
+            let why = "policy wants more people's yes for it than there are approvers";
+            return Ok(Err(refusal(why)));
+        }
+        match request(&token) {
+            Ok(request) => self.question.request = request,
+            Err(why) => return Ok(Err(refusal(&why))),
+        }
+        let now = self.host.judge.now();
+        let mut ticket = match approvals.desk.ask(self.question.clone(), now) {
+            Ok(ticket) => ticket,
+            Err(too_often) => return Ok(Err(refusal(&too_often.to_string()))),
+        };
+        let patience = tokio::time::sleep(approvals.patience);
+        let question = self.question.clone();
+        let ended = tokio::select! {
+            never = at_client(approvals, client, &question) => match never {},
+            ended = self.answers(&mut ticket, &mut token) => ended?,
+            () = patience => Ended::Late,
+            () = cancel.cancelled() => Ended::Withdrawn,
+        };
+        match ended {
+            Ended::Yes => Ok(Ok(())),
+            Ended::No => Ok(Err(refusal("a person said no"))),
+            Ended::Withdrawn => Ok(Err(refusal("it was withdrawn before a person answered"))),
+            Ended::Late => {
+                approvals
+                    .desk
+                    .refused(&self.question, false, self.host.judge.now());
+                self.record(Outcome::Deny, "nobody", "once").await?;
+                Ok(Err(refusal("nobody answered in time")))
+            }
+        }
+    }
+
+    /// Whether enough people said so for the session.
+    fn holds_already(&self) -> bool {
+        let statement = self.question.statement(Choice::Session);
+        let token = statement.and_then(|statement| self.admitted.approved(&statement));
+        let people = token.map(|token| self.people(&token, &[Choice::Session]).len());
+        people.is_some_and(|people| people >= usize::from(self.question.people))
+    }
+
+    /// The agent's client, if it may answer this.
+    fn client(&self) -> Option<(&'a dyn AtClient, &'a Keys)> {
+        let (client, keys) = (self.client?, self.host.approvals.client.as_ref()?);
+        (self.question.people == 1).then_some((client, keys))
+    }
+
+    async fn answers(
+        &mut self,
+        ticket: &mut Ticket,
+        token: &mut Token,
+    ) -> Result<Ended, GateError> {
+        loop {
+            let given = ticket.next().await;
+            let ended = if given.answer.choice.is_yes() {
+                self.yes(given, token, ticket).await?
+            } else {
+                self.no(given).await?
+            };
+            if let Some(ended) = ended {
+                return Ok(ended);
+            }
+        }
+    }
+
+    async fn no(&self, given: Given) -> Result<Option<Ended>, GateError> {
+        let choice = given.answer.choice;
+        if choice == Choice::Never
+            && let Err(why) = self.keep(choice, &given.who)
+        {
+            given.judge(Verdict::Refused(why));
+            return Ok(None);
+        }
+        let approvals = &self.host.approvals;
+        let now = self.host.judge.now();
+        approvals
+            .desk
+            .refused(&self.question, choice == Choice::Never, now);
+        self.record(Outcome::Deny, &given.who, duration(choice))
+            .await?;
+        given.judge(Verdict::Settled);
+        Ok(Some(Ended::No))
+    }
+
+    async fn yes(
+        &mut self,
+        given: Given,
+        token: &mut Token,
+        ticket: &Ticket,
+    ) -> Result<Option<Ended>, GateError> {
+        let choice = given.answer.choice;
+        let counted = self.count(token, choice, given.answer.signed.as_deref());
+        let (grown, people) = match counted {
+            Ok(counted) => counted,
+            Err(why) => {
+                given.judge(Verdict::Refused(why));
+                return Ok(None);
+            }
+        };
+        let who = people.last().cloned().unwrap_or_default();
+        let missing = usize::from(self.question.people).saturating_sub(people.len());
+        if missing == 0
+            && choice == Choice::Ever
+            && let Err(why) = self.keep(choice, &people.join(", "))
+        {
+            given.judge(Verdict::Refused(why));
+            return Ok(None);
+        }
+        let outcome = if missing == 0 {
+            Outcome::Grant
+        } else {
+            Outcome::Partial
+        };
+        self.record(outcome, &who, duration(choice)).await?;
+        *token = grown;
+        if missing == 0 {
+            if let Some(statement) = self.question.statement(Choice::Session)
+                && choice != Choice::Once
+            {
+                self.admitted.keep_approved(statement, token.clone());
+            }
+            self.host.approvals.desk.approved(&self.question);
+            given.judge(Verdict::Settled);
+            return Ok(Some(Ended::Yes));
+        }
+        match request(token) {
+            Ok(request) => {
+                self.question.given = people;
+                self.question.request = request;
+                let now = self.question.clone();
+                ticket.update(|question| *question = now);
+                given.judge(Verdict::More(u8::try_from(missing).unwrap_or(u8::MAX)));
+                Ok(None)
+            }
+            Err(why) => {
+                given.judge(Verdict::Refused(why));
+                Ok(Some(Ended::No))
+            }
+        }
+    }
+
+    /// The token with a yes appended, and everybody who said yes so far, if this one is new and counts.
+    fn count(
+        &self,
+        token: &Token,
+        choice: Choice,
+        signed: Option<&str>,
+    ) -> Result<(Token, Vec<String>), String> {
+        let signed = signed.ok_or("a yes must be signed with an approver's key")?;
+        let signed = STANDARD
+            .decode(signed)
+            .map_err(|_| "the signature is no base64".to_owned())?;
+        let grown = append_approval(token, &signed).map_err(|error| line(&error.to_string()))?;
+        let verified = self.admitted.verify(self.host, &grown);
+        let verified = verified.map_err(|why| format!("the yes does not count: {}", line(&why)))?;
+        let mut people = self.people(token, &Choice::ALL);
+        let new = |key: &&PublicKey| !people.contains(key);
+        let now = people_of(&verified, &self.question, &[choice]);
+        let Some(newcomer) = now.iter().find(new).copied() else {
+            return Err(
+                "it was signed for another question, or by somebody who said yes already"
+                    .to_owned(),
+            );
+        };
+        people.push(newcomer);
+        let names = people.iter().map(|key| self.host.approvals.name(key));
+        Ok((grown, names.collect()))
+    }
+
+    /// Who said yes to this, in one of these ways.
+    fn people(&self, token: &Token, choices: &[Choice]) -> Vec<PublicKey> {
+        let Ok(verified) = self.admitted.verify(self.host, token) else {
+            return Vec::new();
+        };
+        people_of(&verified, &self.question, choices)
+    }
+
+    fn keep(&self, choice: Choice, by: &str) -> Result<(), String> {
+        let standing = self.host.approvals.standing.as_ref();
+        let standing =
+            standing.ok_or("answers for good cannot be kept here: answer for the session")?;
+        standing.keep(&self.question, choice, by)
+    }
+
+    async fn record(&self, outcome: Outcome, who: &str, how_long: &str) -> Result<(), GateError> {
+        let About::Call { tool, arguments } = &self.question.about else {
+            return Ok(());
+        };
+        let event = Event::Approval {
+            asked: vec![
+                format!("call_tool:{tool}"),
+                format!("arguments:sha256:{}", arguments.sha256),
+            ],
+            outcome,
+            approver: line(who),
+            duration: how_long.to_owned(),
+        };
+        Ok(self.host.recorder.durable(self.subject, event).await?)
+    }
+}
+
+/// Hands what the agent's client says to the desk, where it is judged as any other answer.
+async fn at_client(
+    approvals: &Approvals,
+    client: Option<(&dyn AtClient, &Keys)>,
+    question: &Question,
+) -> Infallible {
+    if let Some((client, keys)) = client
+        && let Some(choice) = client.ask(question).await
+        && let Ok(answer) = signed(question, choice, keys)
+    {
+        // Somebody else may have been faster.
+        let _ = approvals.desk.answer(&question.id, answer, AT_CLIENT).await;
+    }
+    std::future::pending().await
+}
+
+fn people_of(verified: &Verified, question: &Question, choices: &[Choice]) -> Vec<PublicKey> {
+    let wanted: Vec<_> = choices
+        .iter()
+        .filter_map(|choice| question.statement(*choice))
+        .collect();
+    let mut people = Vec::new();
+    for approval in verified.approvals() {
+        let counts = approval
+            .approving
+            .call
+            .is_some_and(|call| wanted.contains(&call));
+        if counts && !people.contains(&approval.approver) {
+            people.push(approval.approver);
+        }
+    }
+    people
+}
+
+fn duration(choice: Choice) -> &'static str {
+    match choice {
+        Choice::Once | Choice::No => "once",
+        Choice::Session => "session",
+        Choice::Ever | Choice::Never => "always",
+    }
+}
+
+fn request(token: &Token) -> Result<String, String> {
+    let request = approval_request(token).map_err(|error| line(&error.to_string()))?;
+    Ok(STANDARD.encode(request))
+}
+
+fn refusal(why: &str) -> Refusal {
+    let mut refusal = Refusal::new(
+        "approval_needed",
+        format!("a person must approve this call, and {why}"),
+    );
+    refusal.remedy =
+        Some("a person sees what waits with `bailiwick approvals`, and answers there".to_owned());
+    refusal
+}
