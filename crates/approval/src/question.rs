@@ -154,7 +154,7 @@ pub struct Answer {
 
 impl Question {
     /// What a yes to a call is signed over: this one call, or every call of the tool for which the same policies want
-    /// a person's yes in the same session. None for capabilities, which are signed as such.
+    /// a person's yes, in the same session or for ever. None for capabilities, which are signed as such.
     #[must_use]
     pub fn statement(&self, choice: Choice) -> Option<[u8; 32]> {
         let About::Call { tool, arguments } = &self.about else {
@@ -162,9 +162,15 @@ impl Question {
         };
         let mut hash = Sha256::new();
         hash.update(DOMAIN);
-        let mut parts = vec!["session", &self.session, &self.plugin, &self.digest, tool];
+        let mut parts = vec![
+            choice.as_str(),
+            &self.session,
+            &self.plugin,
+            &self.digest,
+            tool,
+        ];
         if choice == Choice::Once {
-            parts.extend(["once", &self.id, &arguments.sha256]);
+            parts.extend([self.id.as_str(), &arguments.sha256]);
         }
         parts.extend(self.policies.iter().map(String::as_str));
         // Lengths keep the parts apart, whatever they hold.
@@ -228,6 +234,10 @@ pub(crate) mod tests {
         assert_ne!(once(&base), once(&other_arguments));
         assert_ne!(once(&base), once(&other_id));
         assert_ne!(once(&base), session(&base));
+        assert_ne!(
+            base.statement(Choice::Ever),
+            base.statement(Choice::Session)
+        );
         assert_eq!(session(&base), session(&other_arguments));
         assert_ne!(session(&base), session(&other_policy));
         assert_ne!(session(&base), session(&other_digest));

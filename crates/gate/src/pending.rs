@@ -16,6 +16,9 @@ use crate::approve::{AT_CLIENT, Approvals, AtClient, signed};
 use crate::host::{GateError, Host, random};
 use crate::refusal::Refusal;
 
+/// What a yes may be that lasts beyond its call.
+const LASTING: [Choice; 2] = [Choice::Session, Choice::Ever];
+
 /// A call that waits for a person.
 pub(crate) struct Pending<'a> {
     pub(crate) host: &'a Host,
@@ -132,7 +135,7 @@ impl<'a> Pending<'a> {
     fn holds_already(&self) -> bool {
         let statement = self.question.statement(Choice::Session);
         let token = statement.and_then(|statement| self.admitted.approved(&statement));
-        let people = token.map(|token| self.people(&token, &[Choice::Session]).len());
+        let people = token.map(|token| self.people(&token, &LASTING).len());
         people.is_some_and(|people| people >= usize::from(self.question.people))
     }
 
@@ -162,20 +165,23 @@ impl<'a> Pending<'a> {
 
     async fn no(&self, given: Given) -> Result<Option<Ended>, GateError> {
         let choice = given.answer.choice;
-        if choice == Choice::Never
-            && let Err(why) = self.keep(choice, &given.who)
-        {
+        if let Err(why) = self.keepable(choice) {
             given.judge(Verdict::Refused(why));
             return Ok(None);
         }
-        let approvals = &self.host.approvals;
-        let now = self.host.judge.now();
-        approvals
-            .desk
-            .refused(&self.question, choice == Choice::Never, now);
         self.record(Outcome::Deny, &given.who, duration(choice))
             .await?;
-        given.judge(Verdict::Settled);
+        let for_good = choice == Choice::Never;
+        let now = self.host.judge.now();
+        let desk = &self.host.approvals.desk;
+        desk.refused(&self.question, for_good, now);
+        let kept = if for_good {
+            self.keep(choice, &given.who).await?
+        } else {
+            Ok(())
+        };
+        // A no that cannot be kept for good is one for the session.
+        given.judge(kept.map_or_else(Verdict::Refused, |()| Verdict::Settled));
         Ok(Some(Ended::No))
     }
 
@@ -186,7 +192,9 @@ impl<'a> Pending<'a> {
         ticket: &Ticket,
     ) -> Result<Option<Ended>, GateError> {
         let choice = given.answer.choice;
-        let counted = self.count(token, choice, given.answer.signed.as_deref());
+        let counted = self.keepable(choice);
+        let counted =
+            counted.and_then(|()| self.count(token, choice, given.answer.signed.as_deref()));
         let (grown, people) = match counted {
             Ok(counted) => counted,
             Err(why) => {
@@ -196,13 +204,6 @@ impl<'a> Pending<'a> {
         };
         let who = people.last().cloned().unwrap_or_default();
         let missing = usize::from(self.question.people).saturating_sub(people.len());
-        if missing == 0
-            && choice == Choice::Ever
-            && let Err(why) = self.keep(choice, &people.join(", "))
-        {
-            given.judge(Verdict::Refused(why));
-            return Ok(None);
-        }
         let outcome = if missing == 0 {
             Outcome::Grant
         } else {
@@ -211,14 +212,7 @@ impl<'a> Pending<'a> {
         self.record(outcome, &who, duration(choice)).await?;
         *token = grown;
         if missing == 0 {
-            if let Some(statement) = self.question.statement(Choice::Session)
-                && choice != Choice::Once
-            {
-                self.admitted.keep_approved(statement, token.clone());
-            }
-            self.host.approvals.desk.approved(&self.question);
-            given.judge(Verdict::Settled);
-            return Ok(Some(Ended::Yes));
+            return self.settled(given, token, &people.join(", ")).await;
         }
         match request(token) {
             Ok(request) => {
@@ -234,6 +228,32 @@ impl<'a> Pending<'a> {
                 Ok(Some(Ended::No))
             }
         }
+    }
+
+    /// Everybody said yes. It lasts as long as all of them said.
+    async fn settled(
+        &self,
+        given: Given,
+        token: &Token,
+        by: &str,
+    ) -> Result<Option<Ended>, GateError> {
+        let all = |choices: &[Choice]| {
+            self.people(token, choices).len() >= usize::from(self.question.people)
+        };
+        if all(&LASTING)
+            && let Some(statement) = self.question.statement(Choice::Session)
+        {
+            self.admitted.keep_approved(statement, token.clone());
+        }
+        let kept = if all(&[Choice::Ever]) {
+            self.keep(Choice::Ever, by).await?
+        } else {
+            Ok(())
+        };
+        self.host.approvals.desk.approved(&self.question);
+        // A yes that cannot be kept for good is one for the session.
+        given.judge(kept.map_or_else(Verdict::Refused, |()| Verdict::Settled));
+        Ok(Some(Ended::Yes))
     }
 
     /// The token with a yes appended, and everybody who said yes so far, if this one is new and counts.
@@ -272,11 +292,30 @@ impl<'a> Pending<'a> {
         people_of(&verified, &self.question, choices)
     }
 
-    fn keep(&self, choice: Choice, by: &str) -> Result<(), String> {
-        let standing = self.host.approvals.standing.as_ref();
-        let standing =
-            standing.ok_or("answers for good cannot be kept here: answer for the session")?;
-        standing.keep(&self.question, choice, by)
+    /// Whether an answer for good can be kept here at all.
+    fn keepable(&self, choice: Choice) -> Result<(), String> {
+        let for_good = matches!(choice, Choice::Ever | Choice::Never);
+        if for_good && self.host.approvals.standing.is_none() {
+            return Err("answers for good cannot be kept here: answer for the session".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Keeps an answer that was recorded; that it could not be kept is recorded too.
+    async fn keep(&self, choice: Choice, by: &str) -> Result<Result<(), String>, GateError> {
+        let Some(standing) = &self.host.approvals.standing else {
+            return Ok(Ok(()));
+        };
+        let kept = standing.keep(&self.question, choice, by);
+        if let Err(reason) = &kept {
+            let event = Event::PolicyChange {
+                policy_sha256: self.host.policy_digest.clone(),
+                loaded: false,
+                reason: line(reason),
+            };
+            self.host.recorder.durable(self.subject, event).await?;
+        }
+        Ok(kept)
     }
 
     async fn record(&self, outcome: Outcome, who: &str, how_long: &str) -> Result<(), GateError> {

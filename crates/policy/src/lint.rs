@@ -104,7 +104,8 @@ impl Pdp {
             .enumerate()
             .filter(|(other_at, _)| *other_at != at)
         {
-            let same = rule.effect == other.effect;
+            // An answer does what no other permit does: it ends a question.
+            let same = rule.effect == other.effect && rule.approves.is_none();
             let stronger = rule.effect == Effect::Ask
                 && other.effect == Effect::Permit
                 // Of calls, the question wins.

@@ -1,11 +1,12 @@
 //! People say yes or no to calls; nobody else does, and nothing happens before.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bailiwick_approval::{Answer, Answered, Choice, Desk, Question, Verdict};
 use bailiwick_audit::{Event, Outcome};
-use bailiwick_gate::approve::{Approvals, Approver};
+use bailiwick_gate::approve::{Approvals, Approver, Standing};
 use bailiwick_gate::{GateError, Session};
 use bailiwick_mcp::CallToolResult;
 use bailiwick_token::{Approving, Keys, sign_approval};
@@ -22,6 +23,23 @@ use crate::puppet::{Strings, native, puppet};
 const ASK: &str =
     r#"@id("no-send") forbid (principal, action == Action::"call", resource == Tool::"p/drop");"#;
 
+/// Remembers what it was to keep, or fails.
+#[derive(Default)]
+struct Keeper {
+    kept: Mutex<Vec<(Choice, String)>>,
+    fails: AtomicBool,
+}
+
+impl Standing for Keeper {
+    fn keep(&self, _: &Question, choice: Choice, by: &str) -> Result<(), String> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err("the disk is full".to_owned());
+        }
+        self.kept.lock().unwrap().push((choice, by.to_owned()));
+        Ok(())
+    }
+}
+
 struct Stage {
     house: House,
     strings: Arc<Strings>,
@@ -36,6 +54,15 @@ async fn stage(ask: &str, patience: Duration) -> Stage {
 }
 
 async fn stage_of(tools: &[&str], ask: &str, patience: Duration) -> Stage {
+    stage_with(tools, ask, patience, None).await
+}
+
+async fn stage_with(
+    tools: &[&str],
+    ask: &str,
+    patience: Duration,
+    standing: Option<Arc<dyn Standing>>,
+) -> Stage {
     let (builder, strings) = puppet(tools);
     let policy = format!(
         "{ASK}\n@id(\"mail\") {ask} @reason(\"Mail leaves the house.\")\npermit (principal, action == Action::\"call\", resource);"
@@ -53,7 +80,7 @@ async fn stage_of(tools: &[&str], ask: &str, patience: Duration) -> Stage {
             .collect(),
         client: None,
         patience,
-        standing: None,
+        standing,
     };
     let desk = approvals.desk.clone();
     Arc::get_mut(&mut house.host).unwrap().approvals = approvals;
@@ -414,5 +441,96 @@ async fn a_session_may_be_asked_about_more_tools_than_a_token_has_blocks() {
     }
     for name in names {
         assert!(!stage.unasked(name).await.is_error, "{name}");
+    }
+}
+
+async fn kept_at(ask: &str, keeper: &Arc<Keeper>) -> Stage {
+    stage_with(&["send"], ask, LONG, Some(keeper.clone())).await
+}
+
+#[tokio::test]
+async fn an_answer_for_good_is_kept_after_it_is_recorded() {
+    let keeper = Arc::new(Keeper::default());
+    let stage = kept_at("@ask", &keeper).await;
+    assert!(
+        !stage
+            .answered("send", json!({}), Choice::Ever)
+            .await
+            .is_error
+    );
+    assert!(
+        !stage.unasked("send").await.is_error,
+        "it holds in this session too"
+    );
+    let stage = kept_at("@ask", &keeper).await;
+    let refused = stage.answered("send", json!({}), Choice::Never).await;
+    assert_eq!(code(&refused), "approval_needed");
+    let kept = keeper.kept.lock().unwrap().clone();
+    assert_eq!(
+        kept,
+        [
+            (Choice::Ever, "ann".to_owned()),
+            (Choice::Never, "uid 1000".to_owned())
+        ]
+    );
+    let stage = kept_at("@ask", &keeper).await;
+    let call = stage.call("send", json!({}));
+    let question = stage.question().await;
+    stage.house.closer()();
+    let answer = stage.signed(&question, Choice::Ever, 0);
+    assert!(stage.answer(&question, answer).await.is_err());
+    assert!(call.await.unwrap().is_err());
+    assert_eq!(
+        keeper.kept.lock().unwrap().len(),
+        2,
+        "nothing is kept that is not recorded"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_kept_holds_for_the_session_and_is_told() {
+    let keeper = Arc::new(Keeper::default());
+    keeper.fails.store(true, Ordering::SeqCst);
+    let stage = kept_at("@ask", &keeper).await;
+    let call = stage.call("send", json!({}));
+    let question = stage.question().await;
+    let answer = stage.signed(&question, Choice::Ever, 0);
+    let verdict = stage.answer(&question, answer).await.unwrap();
+    assert_eq!(verdict, Verdict::Refused("the disk is full".to_owned()));
+    assert!(!call.await.unwrap().unwrap().is_error);
+    assert_eq!(stage.house.events("policy_change").len(), 1);
+    assert!(!stage.unasked("send").await.is_error);
+}
+
+#[tokio::test]
+async fn what_two_people_say_lasts_as_long_as_both_said() {
+    for (first, second, kept, lasting) in [
+        (Choice::Ever, Choice::Ever, 1, true),
+        (Choice::Ever, Choice::Session, 0, true),
+        (Choice::Session, Choice::Ever, 0, true),
+        (Choice::Once, Choice::Ever, 0, false),
+    ] {
+        let keeper = Arc::new(Keeper::default());
+        let stage = kept_at("@ask(\"2 people\")", &keeper).await;
+        let call = stage.call("send", json!({}));
+        let question = stage.question().await;
+        let answer = stage.signed(&question, first, 0);
+        assert_eq!(stage.answer(&question, answer).await, Ok(Verdict::More(1)));
+        let question = stage.question().await;
+        let answer = stage.signed(&question, second, 1);
+        assert_eq!(stage.answer(&question, answer).await, Ok(Verdict::Settled));
+        assert!(!call.await.unwrap().unwrap().is_error);
+        assert_eq!(
+            keeper.kept.lock().unwrap().len(),
+            kept,
+            "{first:?} {second:?}"
+        );
+        if lasting {
+            assert!(!stage.unasked("send").await.is_error);
+        } else {
+            let again = stage.call("send", json!({}));
+            stage.question().await;
+            again.abort();
+        }
     }
 }
