@@ -301,7 +301,7 @@ mod tests {
             .filter(|line| !line.starts_with([' ', '#']))
             .filter_map(|line| Some(line.split_once(':')?.0))
             .collect();
-        let keys = "plugins policies default_policies environment labels classification users audit secrets watch trust \
+        let keys = "plugins policies default_policies environment labels classification users audit approvals secrets watch trust \
                     private_names";
         assert_eq!(told, keys.split(' ').collect::<Vec<_>>());
         assert_ne!(config.plugins, Vec::<PathBuf>::new());
@@ -312,7 +312,7 @@ mod tests {
     fn the_documentation_tells_the_truth_about_defaults() {
         let said = Config::parse(
             "{plugins: [], policies: [], default_policies: true, environment: development, labels: [],
-              classification: {}, users: {}, audit: normal, secrets: {keep: auto}, watch: everything, trust: [], private_names: {}}",
+              classification: {}, users: {}, audit: normal, approvals: {approvers: {}, client: true}, secrets: {keep: auto}, watch: everything, trust: [], private_names: {}}",
         );
         assert_eq!(said.unwrap(), Config::default());
     }
