@@ -22,6 +22,7 @@ mod rules;
 pub mod schema;
 mod seen;
 pub mod session;
+mod shelf;
 pub mod tool;
 mod trace;
 pub mod withdrawn;

@@ -47,6 +47,12 @@ struct Health {
 pub type Withheld = Vec<(String, String)>;
 
 impl Plugin {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.admitted.source.manifest.id().as_str()
+    }
+
     /// Starts an admitted plugin and binds its tools.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The decision on each call: policy, told what this session's tools take and how often quotas were used.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use bailiwick_policy::{
     Call, CallDecision, CallVerdict, Context, Effect, Pdp, Principal, Tally, ToolSchema,
@@ -21,34 +21,31 @@ pub(crate) struct Caller {
 
 /// What decides one session's calls.
 pub(crate) struct CallRules {
-    pdp: Pdp,
+    pdp: RwLock<Pdp>,
     tally: Mutex<Tally>,
 }
 
 impl CallRules {
     pub(crate) fn new(pdp: Pdp) -> Self {
         Self {
-            pdp,
+            pdp: RwLock::new(pdp),
             tally: Mutex::default(),
         }
     }
 
     /// Tells policy what a plugin's tools take. A tool that does not take what a policy asks of is not offered.
-    pub(crate) fn tell(
-        &mut self,
-        plugin: &str,
-        tools: &mut BTreeMap<String, BoundTool>,
-    ) -> Withheld {
+    pub(crate) fn tell(&self, plugin: &str, tools: &mut BTreeMap<String, BoundTool>) -> Withheld {
         let mut withheld = Withheld::new();
+        let mut known = self.pdp.write().unwrap_or_else(PoisonError::into_inner);
         tools.retain(|name, bound| {
             let schema = ToolSchema {
                 plugin: plugin.to_owned(),
                 tool: name.clone(),
                 input: Value::Object(bound.tool.input_schema.clone()),
             };
-            match self.pdp.with_tools(&[schema]) {
+            match known.with_tools(&[schema]) {
                 Ok(pdp) => {
-                    self.pdp = pdp;
+                    *known = pdp;
                     true
                 }
                 Err(error) => {
@@ -94,7 +91,10 @@ impl CallRules {
 
     /// Why a tool is not shown: no arguments, and nobody who can be asked, would change that it is refused.
     pub(crate) fn hidden(&self, caller: &Caller, tool: &str, askable: bool) -> Option<Refusal> {
-        if self.pdp.judges_arguments(&caller.principal.plugin.id, tool) {
+        if self
+            .pdp()
+            .judges_arguments(&caller.principal.plugin.id, tool)
+        {
             return None;
         }
         let decision = self.asked(caller, tool, &Map::new(), &self.tally());
@@ -118,8 +118,12 @@ impl CallRules {
             created: &BTreeSet::new(),
             counts: tally,
         };
-        self.pdp
+        self.pdp()
             .decide_call_with(&caller.principal, &caller.context, &call)
+    }
+
+    fn pdp(&self) -> RwLockReadGuard<'_, Pdp> {
+        self.pdp.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {

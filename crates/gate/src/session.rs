@@ -1,8 +1,8 @@
 //! One agent's session: the plugins that were admitted for it, and the one way a tool is called.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use bailiwick_audit::{Event, Subject};
@@ -11,7 +11,7 @@ use bailiwick_policy::{Agent, CallDecision, CallVerdict};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::admit::admit;
+use crate::admit::{Admitted, admit};
 use crate::approve::AtClient;
 use crate::host::{GateError, Host, session_id};
 use crate::order::order;
@@ -20,7 +20,8 @@ use crate::plugin::Plugin;
 use crate::record::{answered, call_decision};
 use crate::refusal::Refusal;
 use crate::rules::{CallRules, Caller, denial};
-use crate::tool::{BoundTool, usable};
+use crate::shelf::Shelf;
+use crate::tool::BoundTool;
 use crate::trace::of_call;
 use crate::world::Source;
 
@@ -47,10 +48,18 @@ pub struct Session {
     host: Arc<Host>,
     rules: CallRules,
     subject: Subject,
-    plugins: Vec<Plugin>,
-    /// Name at the gate → plugin and the tool's own name.
-    names: BTreeMap<String, (usize, String)>,
+    namespaced: bool,
+    shelf: RwLock<Arc<Shelf>>,
     calls: AtomicU64,
+}
+
+impl Note {
+    fn new(plugin: &str, text: &str) -> Self {
+        Self {
+            plugin: plugin.to_owned(),
+            text: crate::line(text),
+        }
+    }
 }
 
 impl Session {
@@ -79,8 +88,8 @@ impl Session {
             agent,
             notes: Vec::new(),
             subject,
-            plugins: Vec::new(),
-            names: BTreeMap::new(),
+            namespaced,
+            shelf: RwLock::default(),
             calls: AtomicU64::new(0),
             rules: CallRules::new(host.judge.pdp.clone()),
             host: host.clone(),
@@ -95,18 +104,18 @@ impl Session {
                     let why = format!("it depends on `{missing}`, which was not loaded");
                     session.refuse(&source, why).await?;
                 }
-                None => session.load(source, namespaced).await?,
+                None => {
+                    let notes = session.load(source).await?;
+                    session.notes.extend(notes);
+                }
             }
         }
         Ok(session)
     }
 
     fn missing_dependency(&self, source: &Source) -> Option<String> {
-        let loaded = |id: &str| {
-            self.plugins
-                .iter()
-                .any(|p| p.admitted.source.manifest.id().as_str() == id)
-        };
+        let shelf = self.shelf();
+        let loaded = |id: &str| shelf.place(id).is_some();
         source
             .manifest
             .dependencies()
@@ -117,7 +126,8 @@ impl Session {
 
     async fn refuse(&mut self, source: &Source, reason: String) -> Result<(), GateError> {
         let id = source.manifest.id().as_str();
-        self.note(id, &format!("refused: {reason}"));
+        self.notes
+            .push(Note::new(id, &format!("refused: {reason}")));
         let subject = self.subject.clone().with_plugin(id, source.digest_hex());
         self.host
             .recorder
@@ -126,73 +136,54 @@ impl Session {
         Ok(())
     }
 
-    async fn load(&mut self, source: Arc<Source>, namespaced: bool) -> Result<(), GateError> {
+    async fn load(&self, source: Arc<Source>) -> Result<Vec<Note>, GateError> {
         let id = source.manifest.id().to_string();
-        let admitted = match admit(&self.host, &self.id, &self.agent, source).await? {
-            Ok(admitted) => admitted,
-            Err(why) => {
-                self.note(&id, &format!("refused: {why}"));
-                return Ok(());
-            }
-        };
+        match admit(&self.host, &self.id, &self.agent, source).await? {
+            Ok(admitted) => self.put(admitted).await,
+            Err(why) => Ok(vec![Note::new(&id, &format!("refused: {why}"))]),
+        }
+    }
+
+    /// Starts an admitted plugin and offers its tools, in the place of the one of its id.
+    async fn put(&self, admitted: Admitted) -> Result<Vec<Note>, GateError> {
+        let id = admitted.source.manifest.id().to_string();
         let (mut plugin, mut withheld) = match Plugin::start(&self.host, admitted).await? {
             Ok(started) => started,
-            Err(why) => {
-                self.note(&id, &format!("did not start: {why}"));
-                return Ok(());
-            }
+            Err(why) => return Ok(vec![Note::new(&id, &format!("did not start: {why}"))]),
         };
         withheld.extend(self.rules.tell(&id, &mut plugin.tools));
-        let mut offered = Vec::new();
-        let at = self.plugins.len();
-        for own in plugin.tools.keys() {
-            let shown = if namespaced {
-                format!("{id}{NAMESPACE}{own}")
-            } else {
-                own.clone()
-            };
-            match usable(&shown) {
-                Err(why) => withheld.push((own.clone(), why)),
-                Ok(()) if self.names.contains_key(&shown) => {
-                    let why = "a tool of another plugin has its name already".to_owned();
-                    withheld.push((own.clone(), why));
-                }
-                Ok(()) => {
-                    offered.push(shown.clone());
-                    self.names.insert(shown, (at, own.clone()));
-                }
-            }
-        }
+        let plugin = Arc::new(plugin);
+        let grown = {
+            let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+            let grown = shelf.with(plugin.clone(), self.namespaced, &mut withheld);
+            *shelf = Arc::new(grown.shelf.clone());
+            grown
+        };
         let event = Event::ToolsListed {
-            offered,
+            offered: grown.offered,
             withheld: withheld.iter().cloned().collect(),
         };
         let subject = &plugin.admitted.subject;
         self.host.recorder.written(subject, event).await?;
-        self.plugins.push(plugin);
-        for (tool, why) in withheld {
-            self.note(&id, &format!("its tool `{tool}` is not offered: {why}"));
+        if let Some(replaced) = grown.replaced {
+            replaced
+                .stop(&self.host, "another one took its place")
+                .await?;
         }
-        Ok(())
+        let not_offered =
+            |(tool, why)| Note::new(&id, &format!("its tool `{tool}` is not offered: {why}"));
+        Ok(withheld.into_iter().map(not_offered).collect())
     }
 
-    fn note(&mut self, plugin: &str, text: &str) {
-        self.notes.push(Note {
-            plugin: plugin.to_owned(),
-            text: crate::line(text),
-        });
-    }
-
-    fn find(&self, name: &str) -> Option<(&Plugin, &BoundTool)> {
-        let (at, own) = self.names.get(name)?;
-        let plugin = self.plugins.get(*at)?;
-        Some((plugin, plugin.tools.get(own)?))
+    fn shelf(&self) -> Arc<Shelf> {
+        let shelf = self.shelf.read().unwrap_or_else(PoisonError::into_inner);
+        shelf.clone()
     }
 
     /// The plugins that run.
     #[must_use]
-    pub fn plugins(&self) -> &[Plugin] {
-        &self.plugins
+    pub fn plugins(&self) -> Vec<Arc<Plugin>> {
+        self.shelf().plugins().to_vec()
     }
 
     /// The tools that may be called, under their names at the gate: recorded, then shown.
@@ -202,8 +193,9 @@ impl Session {
     pub async fn tools(&self) -> Result<Vec<Tool>, GateError> {
         let (mut shown, mut withheld) = (Vec::new(), BTreeMap::new());
         let askable = self.host.approvals.askable();
-        for name in self.names.keys() {
-            let Some((plugin, bound)) = self.find(name) else {
+        let shelf = self.shelf();
+        for name in shelf.names() {
+            let Some((plugin, bound)) = shelf.find(name) else {
                 continue;
             };
             match self
@@ -253,7 +245,8 @@ impl Session {
     ) -> Result<CallToolResult, GateError> {
         let call = format!("{}-{}", self.id, self.calls.fetch_add(1, Ordering::Relaxed));
         let mut subject = of_call(&self.subject, traceparent.as_deref())?;
-        let Some((plugin, bound)) = self.find(name) else {
+        let shelf = self.shelf();
+        let Some((plugin, bound)) = shelf.find(name) else {
             let refusal = Refusal::new(
                 "unknown_tool",
                 "there is no such tool; list the tools to see which there are",
@@ -354,7 +347,7 @@ impl Session {
     /// # Errors
     /// What stops the gate.
     pub async fn end_lapsed(&self) -> Result<(), GateError> {
-        for plugin in &self.plugins {
+        for plugin in self.plugins() {
             if let Err(lapse) = plugin.admitted.holds(&self.host) {
                 plugin.lapse(&self.host, &lapse).await?;
             }
@@ -367,7 +360,7 @@ impl Session {
     /// # Errors
     /// What stops the gate.
     pub async fn tell_denied(&self) -> Result<(), GateError> {
-        for plugin in &self.plugins {
+        for plugin in self.plugins() {
             plugin.tell_denied(&self.host).await?;
         }
         Ok(())
@@ -403,7 +396,8 @@ impl Session {
     /// in errors; for such a tool the refusal is in `_meta` alone.
     fn told(&self, tool: &str, refusal: Refusal) -> CallToolResult {
         let mut result = refusal.into_result();
-        if self
+        let shelf = self.shelf();
+        if shelf
             .find(tool)
             .is_some_and(|(_, bound)| bound.tool.output_schema.is_some())
         {
@@ -418,7 +412,7 @@ impl Session {
     /// What stops the gate.
     pub async fn close(&self, reason: &str) -> Result<(), GateError> {
         let mut outcome = Ok(());
-        for plugin in self.plugins.iter().rev() {
+        for plugin in self.plugins().iter().rev() {
             // A log that fails keeps no plugin running.
             outcome = outcome.and(plugin.stop(&self.host, reason).await);
         }
