@@ -59,7 +59,10 @@ async fn serve_gate(gate: &Arc<Gate>) -> anyhow::Result<()> {
         tokio::io::stdin(),
         tokio::io::stdout(),
         gate.clone(),
-        ServerOptions::default(),
+        ServerOptions {
+            list_changed: Some(gate.list_changed()),
+            ..ServerOptions::default()
+        },
     );
     let reason = tokio::select! {
         ended = connection => match ended {

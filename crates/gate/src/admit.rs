@@ -5,13 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_audit::{AuditError, Event, Subject};
 use bailiwick_capability::Grant;
-use bailiwick_manifest::Necessity;
 use bailiwick_policy::Agent;
-use bailiwick_token::{Asks, Claims, Expectation, Token, Verified, mint, verify};
+use bailiwick_token::{
+    Asks, Claims, Expectation, Narrowing, Token, Verified, attenuate, mint, verify,
+};
 
 use crate::assess::Assessment;
 use crate::host::{GateError, Host};
-use crate::record::load_decision;
+pub use crate::limits::limits;
+pub use crate::record::lines;
+use crate::record::{load_decision, minted, request};
+use crate::wanting::Approved;
 use crate::withdrawn::Lapse;
 use crate::world::{Builder, Instance, Launch, Preparation, Source};
 
@@ -87,41 +91,131 @@ pub async fn admit(
         let missing = assessment.missing.join("\n");
         return refuse(host, &subject, Refused::NotGranted(missing)).await;
     }
-    let token = match seal(host, session, agent, &source, &assessment.grant) {
+    let token = match seal(
+        host,
+        session,
+        agent,
+        &source,
+        &assessment.grant,
+        calls_only(host),
+    ) {
         Ok(token) => token,
         Err(why) => return refuse(host, &subject, Refused::NoToken(why)).await,
     };
-    let sealed = match verified(host, session, &source, &token) {
-        Ok(sealed) => sealed,
-        Err(why) => return refuse(host, &subject, Refused::NoToken(why)).await,
-    };
-    host.recorder.durable(&subject, minted(&sealed)).await?;
-    let record = host.recorder.on_behalf_of(&subject);
-    let prepared = builder.prepare(&source, host.progress.clone(), record);
-    let preparation = match prepared.await {
-        Ok(preparation) => preparation,
-        Err(error) => return refuse(host, &subject, Refused::NotPrepared(error.to_string())).await,
-    };
-    for package in &preparation.packages {
-        let event = Event::PackagePrepared {
-            registry: package.ecosystem.clone(),
-            package: package.name.clone(),
-            version: package.version.clone(),
-            integrity: package.integrity.clone(),
-        };
-        host.recorder.durable(&subject, event).await?;
-    }
-    Ok(Ok(Admitted {
+    let decided = Decided {
         source,
         assessment,
         subject,
-        approved: Mutex::default(),
-        token,
-        sealed,
         builder,
-        preparation,
-        session: session.to_owned(),
-    }))
+    };
+    decided.admitted(host, session, token).await
+}
+
+/// Admits a plugin with what people approved of what policy asked them about.
+///
+/// # Errors
+/// As [`admit`].
+pub(crate) async fn admit_approved(
+    host: &Host,
+    session: &str,
+    agent: &Agent,
+    approved: Approved,
+) -> Result<Admission, GateError> {
+    let source = approved.source;
+    let id = source.manifest.id().as_str();
+    let subject = host
+        .subject(session, agent)
+        .with_plugin(id, source.digest_hex());
+    let judged = host
+        .judge
+        .assess_approved(session, agent, &source, &approved.grant);
+    let judged = judged.and_then(|assessment| Ok((assessment, host.judge.builder(&source)?)));
+    let (assessment, builder) = match judged {
+        Ok(judged) => judged,
+        Err(why) => return refuse(host, &subject, Refused::NoWall(why)).await,
+    };
+    let context = host.judge.context(builder.wall().name());
+    let decision = load_decision(&assessment, &context);
+    host.recorder.durable(&subject, decision).await?;
+    if !assessment.loadable() {
+        let missing = assessment.missing.join("\n");
+        return refuse(host, &subject, Refused::NotGranted(missing)).await;
+    }
+    // Policy may say less by now than when people were asked.
+    let narrowing = Narrowing {
+        grant: assessment.grant.clone(),
+        expires: None,
+        by: None,
+    };
+    let token = match attenuate(&approved.token, &narrowing) {
+        Ok(token) => token,
+        Err(error) => return refuse(host, &subject, Refused::NoToken(error.to_string())).await,
+    };
+    let decided = Decided {
+        source,
+        assessment,
+        subject,
+        builder,
+    };
+    decided.admitted(host, session, token).await
+}
+
+/// A plugin that may be admitted.
+struct Decided {
+    source: Arc<Source>,
+    assessment: Assessment,
+    subject: Subject,
+    builder: Arc<dyn Builder>,
+}
+
+impl Decided {
+    /// Verifies the seal, records it and prepares the plugin.
+    async fn admitted(
+        self,
+        host: &Host,
+        session: &str,
+        token: Token,
+    ) -> Result<Admission, GateError> {
+        let Self {
+            source,
+            assessment,
+            subject,
+            builder,
+        } = self;
+        let sealed = match verified(host, session, &source, &token) {
+            Ok(sealed) => sealed,
+            Err(why) => return refuse(host, &subject, Refused::NoToken(why)).await,
+        };
+        host.recorder.durable(&subject, minted(&sealed)).await?;
+        let record = host.recorder.on_behalf_of(&subject);
+        let prepared = builder.prepare(&source, host.progress.clone(), record);
+        let preparation = match prepared.await {
+            Ok(preparation) => preparation,
+            Err(error) => {
+                return refuse(host, &subject, Refused::NotPrepared(error.to_string())).await;
+            }
+        };
+        for package in &preparation.packages {
+            let event = Event::PackagePrepared {
+                registry: package.ecosystem.clone(),
+                package: package.name.clone(),
+                version: package.version.clone(),
+                integrity: package.integrity.clone(),
+            };
+            host.recorder.durable(&subject, event).await?;
+        }
+        Ok(Ok(Admitted {
+            source,
+            assessment,
+            subject,
+            approved: Mutex::default(),
+            token,
+            sealed,
+            builder,
+            preparation,
+            session: session.to_owned(),
+        }))
+    }
 }
 
 impl Admitted {
@@ -266,12 +360,21 @@ impl Admitted {
     }
 }
 
-fn seal(
+/// Nothing that people can add but single calls.
+fn calls_only(host: &Host) -> Asks {
+    Asks {
+        atoms: Vec::new(),
+        approvers: host.approvals.keys(),
+    }
+}
+
+pub(crate) fn seal(
     host: &Host,
     session: &str,
     agent: &Agent,
     source: &Source,
     grant: &Grant,
+    asks: Asks,
 ) -> Result<Token, String> {
     let issued = host.judge.now();
     let claims = Claims {
@@ -282,17 +385,14 @@ fn seal(
         user: host.judge.user.name.clone(),
         agent: agent.name.clone(),
         grant: grant.clone(),
-        asks: Asks {
-            atoms: Vec::new(),
-            approvers: host.approvals.keys(),
-        },
+        asks,
         issued,
         expires: issued.saturating_add(host.token_seconds),
     };
     mint(&host.keys, &claims).map_err(|error| error.to_string())
 }
 
-fn verified(
+pub(crate) fn verified(
     host: &Host,
     session: &str,
     source: &Source,
@@ -333,64 +433,3 @@ async fn refuse(host: &Host, subject: &Subject, why: Refused) -> Result<Admissio
         .await?;
     Ok(Err(why))
 }
-
-fn request(source: &Source) -> Event {
-    let of = |necessity: Necessity| {
-        let atoms = source
-            .manifest
-            .atoms()
-            .iter()
-            .filter(|atom| atom.necessity == necessity);
-        atoms.map(|atom| atom.capability.to_string()).collect()
-    };
-    Event::Request {
-        version: source.manifest.version().to_string(),
-        required: of(Necessity::Required),
-        optional: of(Necessity::Optional),
-    }
-}
-
-fn minted(sealed: &Verified) -> Event {
-    let expires = u64::try_from(sealed.expires()).unwrap_or_default();
-    Event::TokenMinted {
-        id: sealed
-            .revocation_ids()
-            .first()
-            .map(hex::encode)
-            .unwrap_or_default(),
-        expiry: bailiwick_audit::format_time(std::time::Duration::from_secs(expires)),
-        grant: lines(sealed.grant()),
-    }
-}
-
-/// A grant, an atom a line.
-#[must_use]
-pub fn lines(grant: &Grant) -> Vec<String> {
-    grant.atoms().iter().map(ToString::to_string).collect()
-}
-
-/// The manifest's limits over the usual ones.
-#[must_use]
-pub fn limits(source: &Source) -> bailiwick_wall::Limits {
-    let asked = &source.manifest.runtime().limits;
-    let usual = bailiwick_wall::Limits::default();
-    // A manifest is the plugin's own word: it may lower a bound, and ask for some more time, no more.
-    bailiwick_wall::Limits {
-        memory_bytes: asked
-            .memory_bytes
-            .map_or(usual.memory_bytes, |bytes| bytes.min(usual.memory_bytes)),
-        processes: asked
-            .processes
-            .map_or(usual.processes, |count| count.min(usual.processes)),
-        call: asked.call.map_or(usual.call, |time| time.min(MAX_CALL)),
-        start: asked.start.map_or(usual.start, |time| time.min(MAX_CALL)),
-        output_bytes: asked
-            .output_bytes
-            .and_then(|bytes| usize::try_from(bytes).ok())
-            .map_or(usual.output_bytes, |bytes| bytes.min(usual.output_bytes)),
-        ..usual
-    }
-}
-
-/// A slow tool may ask for more time than is usual, up to this.
-const MAX_CALL: std::time::Duration = std::time::Duration::from_secs(600);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bailiwick_approval::{Answer, Choice, Desk, Question, line};
+use bailiwick_approval::{About, Answer, Choice, Desk, Question, line};
+use bailiwick_capability::{Grant, Granted};
 use bailiwick_token::{Approving, Keys, PublicKey, TokenError, sign_approval};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -91,6 +92,19 @@ pub trait AtClient: Send + Sync {
 /// Who answered there, for the log.
 pub(crate) const AT_CLIENT: &str = "the user of the agent's client";
 
+/// The capabilities that a question asks for; none where it is about a call.
+pub(crate) fn atoms(question: &Question) -> Option<Result<Grant, String>> {
+    let About::Atoms(atoms) = &question.about else {
+        return None;
+    };
+    let read = |atom: &String| {
+        atom.parse()
+            .map_err(|error| format!("`{}`: {error}", line(atom)))
+    };
+    let atoms: Result<Vec<Granted>, String> = atoms.iter().map(read).collect();
+    Some(atoms.map(Grant::new))
+}
+
 /// An answer of whoever has these keys.
 ///
 /// # Errors
@@ -106,7 +120,11 @@ pub fn signed(question: &Question, choice: Choice, keys: &Keys) -> Result<Answer
     let request = STANDARD.decode(&question.request).map_err(malformed)?;
     let approving = Approving {
         call: question.statement(choice),
-        ..Approving::default()
+        grant: atoms(question)
+            .transpose()
+            .map_err(TokenError::Malformed)?
+            .unwrap_or_default(),
+        until: None,
     };
     let signed = sign_approval(keys, &request, &approving)?;
     Ok(Answer {

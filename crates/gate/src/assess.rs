@@ -116,7 +116,8 @@ impl Assessment {
     }
 }
 
-/// Asks policy for every atom, and the wall for what policy grants.
+/// Asks policy for every atom, and the wall for what policy grants, and for what people approved of what policy asks
+/// them about.
 #[must_use]
 pub fn assess(
     source: &Source,
@@ -125,12 +126,19 @@ pub fn assess(
     principal: &Principal,
     context: &Context,
     search: &SearchPath,
+    approved: &Grant,
 ) -> Assessment {
     let manifest = &source.manifest;
     let atoms = manifest.required().chain(manifest.optional());
     let mut rows: Vec<Row> = atoms
         .map(|atom| row(atom, pdp, principal, context, search))
         .collect();
+    for row in &mut rows {
+        row.decision = row
+            .decision
+            .take()
+            .map(|decision| decision.approved(approved));
+    }
     hold(&mut rows, wall);
     let grant = Grant::new(rows.iter().flat_map(Row::granted).cloned());
     let missing = rows
@@ -317,6 +325,7 @@ mod tests {
             &principal,
             &Context::default(),
             &search,
+            &Grant::default(),
         );
         let standings = done.rows.iter().map(|row| row.standing().as_str());
         (standings.collect(), done)

@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bailiwick_audit::Event;
 use bailiwick_mcp::{
-    CallOutcome, CallToolResult, Elicitor, Handler, Implementation, Peer, RpcError, Tool, ToolCall,
+    CallOutcome, CallToolResult, Elicitor, Handler, Implementation, ListChanged, Peer, RpcError,
+    Tool, ToolCall,
 };
 use bailiwick_policy::Agent;
 use serde_json::{Map, Value};
@@ -17,6 +18,7 @@ use crate::approve::AtClient;
 use crate::ask::{ByResult, Meanwhile, Waiting, Work};
 use crate::host::{GateError, Host};
 use crate::session::{Note, Session};
+use crate::wanting::Wanting;
 use crate::world::Source;
 
 /// How long the end of the gate waits for calls that were told to stop, and for plugins to end.
@@ -41,6 +43,8 @@ struct Inner {
     namespaced: bool,
     session: OnceCell<Session>,
     fatal: watch::Sender<Option<String>>,
+    list_changed: ListChanged,
+    has_opened: watch::Sender<bool>,
     notes: Notes,
     /// Read by every request that runs; whoever may write knows that none does.
     running: Arc<RwLock<()>>,
@@ -60,12 +64,20 @@ impl Gate {
                 namespaced,
                 session: OnceCell::new(),
                 fatal: watch::Sender::new(None),
+                list_changed: ListChanged::default(),
+                has_opened: watch::Sender::new(false),
                 notes,
                 running: Arc::default(),
                 ending: CancellationToken::new(),
                 waiting: Waiting::default(),
             }),
         }
+    }
+
+    /// Announces that other tools are offered; for whoever serves it.
+    #[must_use]
+    pub fn list_changed(&self) -> ListChanged {
+        self.inner.list_changed.clone()
     }
 
     /// Records that the gate serves.
@@ -174,6 +186,7 @@ impl Inner {
             .get_or_try_init(|| self.open(agent.clone(), peer.revision.as_str()))
             .await
             .map_err(|error: GateError| self.stop(&error))?;
+        self.has_opened.send_replace(true);
         if opened.agent == agent {
             return Ok(opened);
         }
@@ -181,6 +194,15 @@ impl Inner {
         Err(RpcError::invalid_request(
             GateError::OtherAgent { expected, found }.to_string(),
         ))
+    }
+
+    /// The session, once it is open; none where the gate ends before.
+    async fn opened(&self) -> Option<&Session> {
+        let mut opened = self.has_opened.subscribe();
+        tokio::select! {
+            opened = opened.wait_for(|opened| *opened) => opened.ok().and_then(|_| self.session.get()),
+            () = self.ending.cancelled() => None,
+        }
     }
 
     async fn open(self: &Arc<Self>, agent: Agent, protocol: &str) -> Result<Session, GateError> {
@@ -191,6 +213,9 @@ impl Inner {
         let session =
             Session::open(self.host.clone(), sources, agent, protocol, self.namespaced).await?;
         (self.notes)(&session, &session.notes);
+        for wanting in session.take_wanting() {
+            tokio::spawn(ask(Arc::downgrade(self), wanting));
+        }
         tokio::spawn(watch_lapses(Arc::downgrade(self)));
         tokio::spawn(tell_denied(Arc::downgrade(self)));
         Ok(session)
@@ -202,6 +227,28 @@ impl Inner {
         RpcError::internal(
             "the gate stops: it can no longer do its work safely; its operator was told why",
         )
+    }
+}
+
+/// Asks people for what a plugin wants, while its session goes on.
+async fn ask(gate: Weak<Inner>, wanting: Wanting) {
+    let Some(inner) = gate.upgrade() else { return };
+    let Ok(_running) = inner.running().await else {
+        return;
+    };
+    let stop = inner.ending.child_token();
+    // The session is there once its opening, which began this, has come to its end.
+    let Some(session) = inner.opened().await else {
+        return;
+    };
+    match session.ask(wanting, &stop).await {
+        Ok((notes, changed)) => {
+            (inner.notes)(session, &notes);
+            if changed {
+                inner.list_changed.notify();
+            }
+        }
+        Err(error) => drop(inner.stop(&error)),
     }
 }
 

@@ -150,6 +150,20 @@ impl Judge {
         agent: &Agent,
         source: &Source,
     ) -> Result<Assessment, String> {
+        self.assess_approved(session, agent, source, &Grant::default())
+    }
+
+    /// The same once people approved this much.
+    ///
+    /// # Errors
+    /// As [`Judge::assess`].
+    pub fn assess_approved(
+        &self,
+        session: &str,
+        agent: &Agent,
+        source: &Source,
+        approved: &Grant,
+    ) -> Result<Assessment, String> {
         let builder = self.builder(source)?;
         let principal = self.principal(session, agent, source);
         let context = self.context(builder.wall().name());
@@ -160,6 +174,7 @@ impl Judge {
             &principal,
             &context,
             &self.search,
+            approved,
         ))
     }
 }

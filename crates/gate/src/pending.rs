@@ -5,27 +5,51 @@ use std::convert::Infallible;
 use bailiwick_approval::{About, Choice, Given, Question, Shown, Ticket, Verdict, line};
 use bailiwick_audit::{Event, Outcome, Subject};
 use bailiwick_policy::{CallDecision, Effect, Reason};
-use bailiwick_token::{Keys, PublicKey, Token, Verified, append_approval, approval_request};
+use bailiwick_token::{
+    Approving, Keys, PublicKey, Token, Verified, append_approval, approval_request,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::admit::Admitted;
-use crate::approve::{AT_CLIENT, Approvals, AtClient, signed};
+use crate::approve::{AT_CLIENT, Approvals, AtClient, atoms, signed};
 use crate::host::{GateError, Host, random};
 use crate::refusal::Refusal;
 
 /// What a yes may be that lasts beyond its call.
 const LASTING: [Choice; 2] = [Choice::Session, Choice::Ever];
 
-/// A call that waits for a person.
+/// How a token that grew is verified.
+pub(crate) type Verify<'a> = &'a (dyn Fn(&Token) -> Result<Verified, String> + Send + Sync);
+
+/// Something that waits for a person.
 pub(crate) struct Pending<'a> {
     pub(crate) host: &'a Host,
-    pub(crate) admitted: &'a Admitted,
     pub(crate) subject: &'a Subject,
     pub(crate) question: Question,
     pub(crate) client: Option<&'a dyn AtClient>,
+    /// What a yes is appended to.
+    pub(crate) token: Token,
+    pub(crate) verify: Verify<'a>,
+}
+
+/// What enough people said.
+pub(crate) struct Yes {
+    /// The token with all that they signed.
+    pub(crate) token: Token,
+    /// Whether it holds for the session.
+    pub(crate) lasting: bool,
+}
+
+/// Whether people said so for the session before.
+pub(crate) fn approved_before(host: &Host, admitted: &Admitted, question: &Question) -> bool {
+    let statement = question.statement(Choice::Session);
+    let token = statement.and_then(|statement| admitted.approved(&statement));
+    let verified = token.and_then(|token| admitted.verify(host, &token).ok());
+    let people = verified.map(|verified| people_of(&verified, question, &LASTING).len());
+    people.is_some_and(|people| people >= usize::from(question.people))
 }
 
 /// What is asked about one call.
@@ -75,7 +99,7 @@ pub(crate) fn asks(decision: &CallDecision) -> (Vec<String>, u8) {
 
 /// How a question ended.
 enum Ended {
-    Yes,
+    Yes { lasting: bool },
     No,
     Late,
     Withdrawn,
@@ -89,12 +113,9 @@ impl<'a> Pending<'a> {
     pub(crate) async fn approved(
         mut self,
         cancel: &CancellationToken,
-    ) -> Result<Result<(), Refusal>, GateError> {
+    ) -> Result<Result<Yes, Refusal>, GateError> {
         let approvals = &self.host.approvals;
-        if self.holds_already() {
-            return Ok(Ok(()));
-        }
-        let mut token = self.admitted.token().clone();
+        let mut token = self.token.clone();
         let client = self.client();
         if client.is_none() && approvals.approvers.len() < usize::from(self.question.people) {
             let why = "policy wants more people's yes for it than there are approvers";
@@ -118,7 +139,7 @@ impl<'a> Pending<'a> {
             () = cancel.cancelled() => Ended::Withdrawn,
         };
         match ended {
-            Ended::Yes => Ok(Ok(())),
+            Ended::Yes { lasting } => Ok(Ok(Yes { token, lasting })),
             Ended::No => Ok(Err(refusal("a person said no"))),
             Ended::Withdrawn => Ok(Err(refusal("it was withdrawn before a person answered"))),
             Ended::Late => {
@@ -129,14 +150,6 @@ impl<'a> Pending<'a> {
                 Ok(Err(refusal("nobody answered in time")))
             }
         }
-    }
-
-    /// Whether enough people said so for the session.
-    fn holds_already(&self) -> bool {
-        let statement = self.question.statement(Choice::Session);
-        let token = statement.and_then(|statement| self.admitted.approved(&statement));
-        let people = token.map(|token| self.people(&token, &LASTING).len());
-        people.is_some_and(|people| people >= usize::from(self.question.people))
     }
 
     /// The agent's client, if it may answer this.
@@ -240,11 +253,7 @@ impl<'a> Pending<'a> {
         let all = |choices: &[Choice]| {
             self.people(token, choices).len() >= usize::from(self.question.people)
         };
-        if all(&LASTING)
-            && let Some(statement) = self.question.statement(Choice::Session)
-        {
-            self.admitted.keep_approved(statement, token.clone());
-        }
+        let lasting = all(&LASTING);
         let kept = if all(&[Choice::Ever]) {
             self.keep(Choice::Ever, by).await?
         } else {
@@ -253,7 +262,7 @@ impl<'a> Pending<'a> {
         self.host.approvals.desk.approved(&self.question);
         // A yes that cannot be kept for good is one for the session.
         given.judge(kept.map_or_else(Verdict::Refused, |()| Verdict::Settled));
-        Ok(Some(Ended::Yes))
+        Ok(Some(Ended::Yes { lasting }))
     }
 
     /// The token with a yes appended, and everybody who said yes so far, if this one is new and counts.
@@ -268,7 +277,7 @@ impl<'a> Pending<'a> {
             .decode(signed)
             .map_err(|_| "the signature is no base64".to_owned())?;
         let grown = append_approval(token, &signed).map_err(|error| line(&error.to_string()))?;
-        let verified = self.admitted.verify(self.host, &grown);
+        let verified = (self.verify)(&grown);
         let verified = verified.map_err(|why| format!("the yes does not count: {}", line(&why)))?;
         let mut people = self.people(token, &Choice::ALL);
         let new = |key: &&PublicKey| !people.contains(key);
@@ -286,7 +295,7 @@ impl<'a> Pending<'a> {
 
     /// Who said yes to this, in one of these ways.
     fn people(&self, token: &Token, choices: &[Choice]) -> Vec<PublicKey> {
-        let Ok(verified) = self.admitted.verify(self.host, token) else {
+        let Ok(verified) = (self.verify)(token) else {
             return Vec::new();
         };
         people_of(&verified, &self.question, choices)
@@ -295,6 +304,10 @@ impl<'a> Pending<'a> {
     /// Whether an answer for good can be kept here at all.
     fn keepable(&self, choice: Choice) -> Result<(), String> {
         let for_good = matches!(choice, Choice::Ever | Choice::Never);
+        // A yes to capabilities does not sign for how long, and somebody else may hand it in.
+        if for_good && self.question.people > 1 && matches!(self.question.about, About::Atoms(_)) {
+            return Err("capabilities that several people approve hold for the session".to_owned());
+        }
         if for_good && self.host.approvals.standing.is_none() {
             return Err("answers for good cannot be kept here: answer for the session".to_owned());
         }
@@ -319,14 +332,15 @@ impl<'a> Pending<'a> {
     }
 
     async fn record(&self, outcome: Outcome, who: &str, how_long: &str) -> Result<(), GateError> {
-        let About::Call { tool, arguments } = &self.question.about else {
-            return Ok(());
-        };
-        let event = Event::Approval {
-            asked: vec![
+        let asked = match &self.question.about {
+            About::Atoms(atoms) => atoms.clone(),
+            About::Call { tool, arguments } => vec![
                 format!("call_tool:{tool}"),
                 format!("arguments:sha256:{}", arguments.sha256),
             ],
+        };
+        let event = Event::Approval {
+            asked,
             outcome,
             approver: line(who),
             duration: how_long.to_owned(),
@@ -356,13 +370,15 @@ fn people_of(verified: &Verified, question: &Question, choices: &[Choice]) -> Ve
         .iter()
         .filter_map(|choice| question.statement(*choice))
         .collect();
+    let whole = atoms(question);
+    let counts = |approving: &Approving| match (approving.call, &whole) {
+        (Some(call), _) => wanted.contains(&call),
+        (None, Some(Ok(whole))) => approving.grant.contains(whole),
+        (None, _) => false,
+    };
     let mut people = Vec::new();
     for approval in verified.approvals() {
-        let counts = approval
-            .approving
-            .call
-            .is_some_and(|call| wanted.contains(&call));
-        if counts && !people.contains(&approval.approver) {
+        if counts(&approval.approving) && !people.contains(&approval.approver) {
             people.push(approval.approver);
         }
     }
@@ -385,7 +401,7 @@ fn request(token: &Token) -> Result<String, String> {
 fn refusal(why: &str) -> Refusal {
     let mut refusal = Refusal::new(
         "approval_needed",
-        format!("a person must approve this call, and {why}"),
+        format!("a person must approve this, and {why}"),
     );
     refusal.remedy =
         Some("a person sees what waits with `bailiwick approvals`, and answers there".to_owned());

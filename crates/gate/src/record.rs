@@ -4,11 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use bailiwick_audit::{AtomDecision, AuditError, Event, Log, Moment, Outcome, Redaction, Subject};
+use bailiwick_capability::Grant;
+use bailiwick_manifest::Necessity;
 use bailiwick_mcp::CallToolResult;
 use bailiwick_policy::{CallDecision, CallVerdict, Context, Reason};
 
+use bailiwick_token::Verified;
+
 use crate::assess::{Assessment, Row, Standing};
 use crate::seen::counted;
+use crate::world::Source;
 
 /// The most denied operations that are written at once; the rest are counted.
 const MAX_DENIED: usize = 64;
@@ -221,4 +226,41 @@ pub(crate) fn answered(
         is_error: result.is_error,
         millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     }
+}
+
+/// What a manifest asks for, as the log keeps it.
+pub(crate) fn request(source: &Source) -> Event {
+    let of = |necessity: Necessity| {
+        let atoms = source
+            .manifest
+            .atoms()
+            .iter()
+            .filter(|atom| atom.necessity == necessity);
+        atoms.map(|atom| atom.capability.to_string()).collect()
+    };
+    Event::Request {
+        version: source.manifest.version().to_string(),
+        required: of(Necessity::Required),
+        optional: of(Necessity::Optional),
+    }
+}
+
+/// A grant that was sealed, as the log keeps it.
+pub(crate) fn minted(sealed: &Verified) -> Event {
+    let expires = u64::try_from(sealed.expires()).unwrap_or_default();
+    Event::TokenMinted {
+        id: sealed
+            .revocation_ids()
+            .first()
+            .map(hex::encode)
+            .unwrap_or_default(),
+        expiry: bailiwick_audit::format_time(std::time::Duration::from_secs(expires)),
+        grant: lines(sealed.grant()),
+    }
+}
+
+/// A grant, an atom a line.
+#[must_use]
+pub fn lines(grant: &Grant) -> Vec<String> {
+    grant.atoms().iter().map(ToString::to_string).collect()
 }

@@ -2,40 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use bailiwick_audit::{Event, Subject};
 use bailiwick_mcp::{CallToolResult, Tool};
-use bailiwick_policy::{Agent, CallDecision, CallVerdict};
+use bailiwick_policy::{Agent, CallVerdict};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::admit::{Admitted, admit};
 use crate::approve::AtClient;
 use crate::host::{GateError, Host, session_id};
+pub use crate::note::Note;
 use crate::order::order;
-use crate::pending::{Pending, asks, question};
+use crate::pending::question;
 use crate::plugin::Plugin;
 use crate::record::{answered, call_decision};
 use crate::refusal::Refusal;
 use crate::rules::{CallRules, Caller, denial};
 use crate::shelf::Shelf;
-use crate::tool::BoundTool;
 use crate::trace::of_call;
+use crate::wanting::{Wanting, wanting};
 use crate::world::Source;
 
 /// Between a plugin's id and its tool's name. No plugin's id holds it.
 pub const NAMESPACE: &str = "__";
-
-/// What became of one plugin, for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    /// The plugin's id.
-    pub plugin: String,
-    /// A line for people, without anything that a terminal obeys.
-    pub text: String,
-}
 
 /// A session with its running plugins.
 pub struct Session {
@@ -45,21 +37,13 @@ pub struct Session {
     pub agent: Agent,
     /// What a person may want to know about its plugins.
     pub notes: Vec<Note>,
-    host: Arc<Host>,
-    rules: CallRules,
+    pub(crate) host: Arc<Host>,
+    wanting: Mutex<Vec<Wanting>>,
+    pub(crate) rules: CallRules,
     subject: Subject,
     namespaced: bool,
     shelf: RwLock<Arc<Shelf>>,
     calls: AtomicU64,
-}
-
-impl Note {
-    fn new(plugin: &str, text: &str) -> Self {
-        Self {
-            plugin: plugin.to_owned(),
-            text: crate::line(text),
-        }
-    }
 }
 
 impl Session {
@@ -87,6 +71,7 @@ impl Session {
             id,
             agent,
             notes: Vec::new(),
+            wanting: Mutex::default(),
             subject,
             namespaced,
             shelf: RwLock::default(),
@@ -138,14 +123,26 @@ impl Session {
 
     async fn load(&self, source: Arc<Source>) -> Result<Vec<Note>, GateError> {
         let id = source.manifest.id().to_string();
-        match admit(&self.host, &self.id, &self.agent, source).await? {
-            Ok(admitted) => self.put(admitted).await,
-            Err(why) => Ok(vec![Note::new(&id, &format!("refused: {why}"))]),
+        let wanting = wanting(&self.host, &self.id, &self.agent, &source)?;
+        let asks = wanting.is_some();
+        self.wanting().extend(wanting);
+        let mut notes = match admit(&self.host, &self.id, &self.agent, source).await? {
+            Ok(admitted) => self.put(admitted).await?,
+            Err(why) => vec![Note::new(&id, &format!("refused: {why}"))],
+        };
+        if asks {
+            let text = "a person can approve more: see `bailiwick approvals`";
+            notes.push(Note::new(&id, text));
         }
+        Ok(notes)
+    }
+
+    pub(crate) fn wanting(&self) -> MutexGuard<'_, Vec<Wanting>> {
+        self.wanting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts an admitted plugin and offers its tools, in the place of the one of its id.
-    async fn put(&self, admitted: Admitted) -> Result<Vec<Note>, GateError> {
+    pub(crate) async fn put(&self, admitted: Admitted) -> Result<Vec<Note>, GateError> {
         let id = admitted.source.manifest.id().to_string();
         let (mut plugin, mut withheld) = match Plugin::start(&self.host, admitted).await? {
             Ok(started) => started,
@@ -272,21 +269,17 @@ impl Session {
         let permitted = match decision.verdict {
             CallVerdict::Allow => Ok(()),
             CallVerdict::Ask => {
-                let admitted = &plugin.admitted;
-                let pending = Pending {
-                    host: &self.host,
-                    admitted,
-                    subject: &subject,
-                    question: question(
-                        &self.host,
-                        admitted,
-                        &bound.tool.name,
-                        &arguments,
-                        &decision,
-                    )?,
-                    client,
-                };
-                match pending.approved(cancel).await? {
+                let asked = question(
+                    &self.host,
+                    &plugin.admitted,
+                    &bound.tool.name,
+                    &arguments,
+                    &decision,
+                )?;
+                match self
+                    .approved(&subject, plugin, asked, cancel, client)
+                    .await?
+                {
                     Ok(()) => self.still(plugin, bound, &arguments, &decision).await?,
                     Err(refusal) => Err(refusal),
                 }
@@ -316,32 +309,6 @@ impl Session {
         Ok(result)
     }
 
-    /// Whether nothing stands against a call once people said yes to it.
-    async fn still(
-        &self,
-        plugin: &Plugin,
-        bound: &BoundTool,
-        arguments: &Map<String, Value>,
-        decision: &CallDecision,
-    ) -> Result<Result<(), Refusal>, GateError> {
-        let (admitted, tool) = (&plugin.admitted, bound.tool.name.as_str());
-        if let Err(lapse) = admitted.holds(&self.host) {
-            plugin.lapse(&self.host, &lapse).await?;
-            return Ok(Err(Refusal::new(lapse.code(), lapse.to_string())));
-        }
-        let again = self
-            .rules
-            .decide_approved(&self.caller(plugin), tool, arguments);
-        Ok(match again.verdict {
-            CallVerdict::Deny => Err(denial(&again, tool)),
-            CallVerdict::Ask if asks(&again) != asks(decision) => Err(Refusal::new(
-                "approval_needed",
-                "what policy asks people about this call changed while they were asked: call again",
-            )),
-            CallVerdict::Ask | CallVerdict::Allow => Ok(()),
-        })
-    }
-
     /// Ends the plugins whose grants hold no more.
     ///
     /// # Errors
@@ -367,7 +334,7 @@ impl Session {
     }
 
     /// Who calls a plugin's tools, and under which circumstances, now.
-    fn caller(&self, plugin: &Plugin) -> Caller {
+    pub(crate) fn caller(&self, plugin: &Plugin) -> Caller {
         let (judge, admitted) = (&self.host.judge, &plugin.admitted);
         Caller {
             principal: judge.principal(&self.id, &self.agent, &admitted.source),

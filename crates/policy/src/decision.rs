@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bailiwick_capability::{Capability, Granted};
+use bailiwick_capability::{Capability, Grant, Granted};
 
 /// The answer to one asked capability.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +118,28 @@ impl Decision {
             Outcome::Ask { pending, .. } => pending,
             _ => &[],
         }
+    }
+
+    /// The same once people approved this much: what was pending of it is granted.
+    #[must_use]
+    pub fn approved(mut self, approved: &Grant) -> Self {
+        let Outcome::Ask { granted, pending } = &mut self.outcome else {
+            return self;
+        };
+        let is_approved = |atom: &Granted| approved.atoms().iter().any(|has| has.contains(atom));
+        let (now, later): (Vec<_>, Vec<_>) = pending.drain(..).partition(is_approved);
+        let granted = Grant::new(granted.drain(..).chain(now)).atoms().to_vec();
+        let whole = Granted::whole(self.asked.clone());
+        self.outcome = match later.is_empty() {
+            false => Outcome::Ask {
+                granted,
+                pending: later,
+            },
+            true if granted.is_empty() => Outcome::Deny,
+            true if granted == [whole.clone()] => Outcome::Grant(whole),
+            true => Outcome::Partial(granted),
+        };
+        self
     }
 
     /// Whether all that was asked is granted now.

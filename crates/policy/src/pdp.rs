@@ -97,6 +97,13 @@ impl Pdp {
         self.rules.iter().map(|rule| rule.id.as_str())
     }
 
+    /// How many people must say yes where these policies ask.
+    #[must_use]
+    pub fn people<'a>(&self, policies: impl IntoIterator<Item = &'a String>) -> u8 {
+        let rules = policies.into_iter().filter_map(|id| self.rule(id));
+        rules.map(|rule| rule.people).max().unwrap_or_default()
+    }
+
     pub(crate) fn from_rules(
         rules: Vec<Rule>,
         classification: Arc<Classification>,

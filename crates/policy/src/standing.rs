@@ -7,7 +7,7 @@ use crate::error::Problem;
 use crate::pdp::Pdp;
 use crate::rule::Rule;
 
-/// What a person answered for good about calls of one tool.
+/// What a person answered for good about calls of one tool, or about capabilities of a plugin.
 #[derive(Debug, Clone, Copy)]
 pub struct StandingAnswer<'a> {
     /// The new policies' id; where it answers several, they get a number each.
@@ -20,8 +20,8 @@ pub struct StandingAnswer<'a> {
     pub plugin: &'a str,
     /// The plugin's digest, as policies see it: a yes holds for no other version.
     pub digest: &'a str,
-    /// The tool's name within the plugin.
-    pub tool: &'a str,
+    /// The tool's name within the plugin; none where capabilities were asked for.
+    pub tool: Option<&'a str>,
     /// Yes or no.
     pub yes: bool,
     /// Who answered, when and where, in a sentence.
@@ -29,7 +29,8 @@ pub struct StandingAnswer<'a> {
 }
 
 impl Pdp {
-    /// The policies that say so: under the very conditions under which was asked, for this user and this tool alone.
+    /// The policies that say so: under the very conditions under which was asked, for this user and this
+    /// tool, or plugin, alone.
     ///
     /// # Errors
     /// A policy that is not there, or that cannot be written in another form.
@@ -62,20 +63,27 @@ fn written(rule: &Rule, id: &str, answer: &StandingAnswer<'_>) -> Result<String,
     let mut annotations = kept(&policy);
     annotations.insert("id".to_owned(), id.into());
     annotations.insert("reason".to_owned(), answer.reason.into());
-    let mut conditions = vec![json!({ "kind": "when", "body": of_user(answer.user) })];
+    let mut conditions = vec![json!({ "kind": "when", "body": within("User", answer.user) })];
+    if answer.tool.is_none() {
+        conditions.push(json!({ "kind": "when", "body": within("Plugin", answer.plugin) }));
+    }
     if answer.yes {
-        annotations.insert("approves".to_owned(), rule.id.as_str().into());
+        if answer.tool.is_some() {
+            annotations.insert("approves".to_owned(), rule.id.as_str().into());
+        }
         conditions.push(json!({ "kind": "when", "body": of_digest(answer.digest) }));
     }
     if let Some(Value::Array(own)) = policy.shift_remove("conditions") {
         conditions.extend(own);
     }
     let effect = if answer.yes { "permit" } else { "forbid" };
-    let tool = format!("{}/{}", answer.plugin, answer.tool);
     policy.insert("effect".to_owned(), effect.into());
     policy.insert("annotations".to_owned(), annotations.into());
-    policy.insert("action".to_owned(), equal("Action", "call"));
-    policy.insert("resource".to_owned(), equal("Tool", &tool));
+    if let Some(tool) = answer.tool {
+        let tool = format!("{}/{tool}", answer.plugin);
+        policy.insert("action".to_owned(), equal("Action", "call"));
+        policy.insert("resource".to_owned(), equal("Tool", &tool));
+    }
     policy.insert("conditions".to_owned(), conditions.into());
     let policy = Policy::from_json(Some(PolicyId::new(id)), policy.into());
     Ok(policy.map_err(|error| odd(error.to_string()))?.to_string())
@@ -95,10 +103,10 @@ fn equal(kind: &str, id: &str) -> Value {
     json!({ "op": "==", "entity": { "type": kind, "id": id } })
 }
 
-fn of_user(user: &str) -> Value {
+fn within(kind: &str, id: &str) -> Value {
     json!({ "in": {
         "left": { "Var": "principal" },
-        "right": { "Value": { "__entity": { "type": "User", "id": user } } },
+        "right": { "Value": { "__entity": { "type": kind, "id": id } } },
     } })
 }
 

@@ -37,8 +37,9 @@ impl Standing for Policies {
 
 impl Policies {
     fn write(&self, question: &Question, choice: Choice, by: &str) -> anyhow::Result<()> {
-        let About::Call { tool, .. } = &question.about else {
-            anyhow::bail!("answer for the session");
+        let (tool, what) = match &question.about {
+            About::Call { tool, .. } => (Some(tool.as_str()), format!("`{tool}`")),
+            About::Atoms(_) => (None, format!("capabilities of `{}`", question.plugin)),
         };
         let (yes, word) = match choice {
             Choice::Ever => (true, "yes"),
@@ -56,7 +57,7 @@ impl Policies {
             tool,
             yes,
             reason: &format!(
-                "{by} said {word} for good on {at}, when `{asked}` asked about `{tool}`."
+                "{by} said {word} for good on {at}, when `{asked}` asked about {what}."
             ),
         });
         let text = written.map_err(|problem| anyhow::anyhow!("{problem}"))?;

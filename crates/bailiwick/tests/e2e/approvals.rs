@@ -307,3 +307,39 @@ fn a_user_who_declines_is_obeyed_and_one_who_closes_the_question_has_not_answere
         gate.end();
     }
 }
+
+#[test]
+fn a_capability_is_approved_while_the_session_goes_on() {
+    let world = World::new();
+    world.file("docs/a.txt", "alpha");
+    let docs = world.path("docs");
+    let lines = format!("required_capabilities: [\"read_files:{docs}/\"]");
+    let script = Script {
+        lines: &lines,
+        ..Script::WELL
+    };
+    let good = script.put(&world);
+    let policy = format!(
+        "@id(\"docs\") @ask permit (principal, action == Action::\"read_files\", resource in Dir::\"{docs}\");"
+    );
+    world.configure(&[&good], &policy);
+    for choice in ["ever", "none is asked"] {
+        let mut gate = world.serve(Family::Legacy, &[]);
+        if choice == "ever" {
+            assert!(gate.tools().is_empty(), "it is refused for now");
+            let asked = question(&world);
+            assert_eq!(
+                asked["about"]["atoms"],
+                json!([format!("read_files:{docs}/")])
+            );
+            let ended = elsewhere(&world, &["approvals", "answer", id(&asked), choice]);
+            assert_eq!(ended.status, 0, "{ended:?}");
+            while gate.next()["method"] != "notifications/tools/list_changed" {}
+        }
+        assert!(gate.tools().contains(&"good__echo".to_owned()));
+        let result = gate.call("good__echo", json!({ "text": "hi" }));
+        assert_eq!(text(&result), "hi");
+        gate.end();
+    }
+    world.settled();
+}

@@ -252,8 +252,8 @@ async fn a_broken_dependency_refuses_its_dependents_and_nobody_else() {
             native("f", "required_capabilities: ['write_files:/etc/']"),
         ])
         .await;
-    let loaded: Vec<&str> = session
-        .plugins()
+    let plugins = session.plugins();
+    let loaded: Vec<&str> = plugins
         .iter()
         .map(|p| p.admitted.source.manifest.id().as_str())
         .collect();

@@ -21,4 +21,5 @@ mod puppet;
 mod revoked;
 mod rules;
 mod walk;
+mod wanting;
 mod witness;

@@ -31,7 +31,7 @@ fn answer(yes: bool) -> String {
         user: "alice",
         plugin: "p",
         digest: &digest,
-        tool: "send",
+        tool: Some("send"),
         yes,
         reason: "Alice said so \"for ever\"\n; permit (principal, action, resource);",
     };
@@ -120,4 +120,46 @@ fn what_answers_nothing_is_refused() {
         let error = load(wrong).unwrap_err().to_string();
         assert!(error.contains("approves"), "{error}");
     }
+}
+
+#[test]
+fn a_yes_to_capabilities_is_for_this_plugin_as_it_is() {
+    const ASK: &str = r#"@id("docs") @ask permit (principal, action == Action::"read_files", resource in Dir::"/data")
+unless { principal in Role::"guest" };
+"#;
+    let mine = alice();
+    let asked = ["docs".to_owned()];
+    let written = |yes| {
+        let answer = StandingAnswer {
+            id: "answered-1",
+            asked: &asked,
+            user: "alice",
+            plugin: &mine.plugin.id,
+            digest: &mine.plugin.digest,
+            tool: None,
+            yes,
+            reason: "Alice said so.",
+        };
+        format!("{ASK}{}", load(ASK).unwrap().standing(&answer).unwrap())
+    };
+    let granted = |text: &str, who: &Principal| {
+        let pdp = load(text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        texts(pdp.decide(who, &now(), &cap("read_files:/data/")).granted())
+    };
+    assert!(granted(ASK, &mine).is_empty());
+    let yes = written(true);
+    assert_eq!(granted(&yes, &mine), ["read_files:/data/"]);
+    for change in [
+        |who: &mut Principal| who.plugin.id.push('x'),
+        |who: &mut Principal| who.plugin.digest.push('0'),
+        |who: &mut Principal| who.user.name.push('x'),
+        |who: &mut Principal| who.user.roles = ["guest".to_owned()].into(),
+    ] {
+        let mut other = alice();
+        change(&mut other);
+        assert!(granted(&yes, &other).is_empty());
+    }
+    let no = load(&written(false)).unwrap();
+    let refused = no.decide(&mine, &now(), &cap("read_files:/data/"));
+    assert!(refused.pending().is_empty(), "it is not asked again");
 }

@@ -1,0 +1,189 @@
+//! Capabilities that policy asks a person about, while the plugin runs without them or waits.
+
+use std::sync::Arc;
+
+use bailiwick_approval::{About, Question, line};
+use bailiwick_audit::Subject;
+use bailiwick_capability::{Grant, Granted};
+use bailiwick_policy::{Agent, Effect, Reason};
+use bailiwick_token::{Ask, Asks, Token};
+use tokio_util::sync::CancellationToken;
+
+use crate::admit::{admit_approved, seal, verified};
+use crate::host::{GateError, Host, random};
+use crate::note::Note;
+use crate::pending::Pending;
+use crate::record::policies;
+use crate::refusal::Refusal;
+use crate::session::Session;
+use crate::world::Source;
+
+/// A plugin for which people can approve more than it was granted.
+pub(crate) struct Wanting {
+    pub(crate) source: Arc<Source>,
+    subject: Subject,
+    question: Question,
+    token: Token,
+}
+
+/// What people approved of it.
+pub(crate) struct Approved {
+    pub(crate) source: Arc<Source>,
+    pub(crate) grant: Grant,
+    pub(crate) token: Token,
+}
+
+/// What can be asked about a plugin: only what its wall could hold, and only if the plugin could then be loaded.
+///
+/// # Errors
+/// What stops the gate.
+pub(crate) fn wanting(
+    host: &Host,
+    session: &str,
+    agent: &Agent,
+    source: &Arc<Source>,
+) -> Result<Option<Wanting>, GateError> {
+    if host.approvals.approvers.is_empty() {
+        return Ok(None);
+    }
+    let Ok(now) = host.judge.assess(session, agent, source) else {
+        return Ok(None);
+    };
+    let decisions = || now.rows.iter().filter_map(|row| row.decision.as_ref());
+    let pending: Vec<Granted> = decisions()
+        .flat_map(|decision| decision.pending().to_vec())
+        .collect();
+    if pending.is_empty() {
+        return Ok(None);
+    }
+    let most = Grant::new(pending);
+    let Ok(then) = host.judge.assess_approved(session, agent, source, &most) else {
+        return Ok(None);
+    };
+    let held = |atom: &&Granted| then.grant.atoms().iter().any(|has| has.contains(atom));
+    let asked: Vec<Granted> = most.atoms().iter().filter(held).cloned().collect();
+    if asked.is_empty() || !then.loadable() {
+        return Ok(None);
+    }
+    let reasons: Vec<Reason> = decisions()
+        .flat_map(|decision| &decision.reasons)
+        .filter(|reason| reason.effect == Effect::Ask)
+        .cloned()
+        .collect();
+    let policies = policies(&reasons);
+    let people = host.judge.pdp.people(&policies).max(1);
+    let asks = Asks {
+        atoms: asked
+            .iter()
+            .cloned()
+            .map(|granted| Ask { granted, people })
+            .collect(),
+        approvers: host.approvals.keys(),
+    };
+    let Ok(token) = seal(host, session, agent, source, &now.grant, asks) else {
+        return Ok(None);
+    };
+    let subject = host
+        .subject(session, agent)
+        .with_plugin(source.manifest.id().as_str(), source.digest_hex());
+    let at = host.judge.now();
+    let patience = i64::try_from(host.approvals.patience.as_secs()).unwrap_or(i64::MAX);
+    let question = Question {
+        id: random::<16>()?,
+        session: session.to_owned(),
+        plugin: source.manifest.id().to_string(),
+        digest: source.digest_hex(),
+        user: line(&host.judge.user.name),
+        agent: line(subject.agent.as_deref().unwrap_or_default()),
+        task: host.judge.labels.iter().map(|label| line(label)).collect(),
+        about: About::Atoms(asked.iter().map(ToString::to_string).collect()),
+        reasons: reasons
+            .iter()
+            .map(|reason| line(&reason.to_string()))
+            .collect(),
+        policies,
+        people,
+        given: Vec::new(),
+        asked: at,
+        until: at.saturating_add(patience),
+        request: String::new(),
+    };
+    Ok(Some(Wanting {
+        source: source.clone(),
+        subject,
+        question,
+        token,
+    }))
+}
+
+impl Wanting {
+    /// Waits for people's answer.
+    ///
+    /// # Errors
+    /// What stops the gate. Without a yes it is an `Ok(Err(refusal))`.
+    pub(crate) async fn approved(
+        self,
+        host: &Host,
+        cancel: &CancellationToken,
+    ) -> Result<Result<Approved, Refusal>, GateError> {
+        let (source, session) = (self.source, self.question.session.clone());
+        let before = verified(host, &session, &source, &self.token);
+        let pending = Pending {
+            host,
+            subject: &self.subject,
+            question: self.question,
+            client: None,
+            token: self.token,
+            verify: &|token| verified(host, &session, &source, token),
+        };
+        let yes = match pending.approved(cancel).await? {
+            Ok(yes) => yes,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let after = verified(host, &session, &source, &yes.token);
+        let (Ok(before), Ok(after)) = (before, after) else {
+            return Ok(Err(Refusal::new(
+                "approval_needed",
+                "what was approved holds no more",
+            )));
+        };
+        let more = after
+            .grant()
+            .atoms()
+            .iter()
+            .filter(|atom| !before.grant().atoms().contains(atom));
+        let grant = Grant::new(more.cloned());
+        Ok(Ok(Approved {
+            source,
+            grant,
+            token: yes.token,
+        }))
+    }
+}
+
+impl Session {
+    /// What people are to be asked about, once.
+    pub(crate) fn take_wanting(&self) -> Vec<Wanting> {
+        std::mem::take(&mut *self.wanting())
+    }
+
+    /// Asks people for what a plugin wants. If they say yes, it is started with that, in its own place.
+    ///
+    /// # Errors
+    /// What stops the gate. Gives what people may want to know, and whether anything changed.
+    pub(crate) async fn ask(
+        &self,
+        wanting: Wanting,
+        cancel: &CancellationToken,
+    ) -> Result<(Vec<Note>, bool), GateError> {
+        let id = wanting.source.manifest.id().to_string();
+        let approved = match wanting.approved(&self.host, cancel).await? {
+            Ok(approved) => approved,
+            Err(refusal) => return Ok((vec![Note::new(&id, &refusal.message)], false)),
+        };
+        match admit_approved(&self.host, &self.id, &self.agent, approved).await? {
+            Ok(admitted) => Ok((self.put(admitted).await?, true)),
+            Err(why) => Ok((vec![Note::new(&id, &format!("refused: {why}"))], false)),
+        }
+    }
+}
