@@ -24,6 +24,7 @@ use crate::approvals::Policies;
 use crate::beyond::Beyond;
 use crate::config::{AuditMode, Config};
 use crate::home::{Home, MAX_LOGS};
+use crate::origin::Origin;
 use crate::person::Person;
 use crate::walls::{NativeBuilder, NativeWall, WasmBuilder};
 
@@ -73,7 +74,7 @@ pub(crate) fn judge(parts: &Parts<'_>, cache: Option<PathBuf>) -> anyhow::Result
     let probed = Native::probe();
     let machine = Machine::look(probed.as_ref()).names();
     let judge = Judge {
-        pdp,
+        pdp: pdp.into(),
         clock: Arc::new(SystemClock),
         native: native(parts, probed),
         wasm: wasm(parts, cache),
@@ -104,7 +105,7 @@ pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
         let _ = parts.beyond.set(beyond);
     }
     let approver = crate::changes::approver_keys(home, &log)?.public();
-    let answers = read.answers(&judge.pdp, home);
+    let answers = Policies(Origin::of(parts));
     Ok(Host {
         judge,
         keys: crate::changes::token_keys(home, &log)?,
@@ -139,34 +140,19 @@ fn refused<T>(parts: &Parts<'_>, error: anyhow::Error) -> anyhow::Result<T> {
 
 /// Policies as they were read.
 pub(crate) struct Read {
-    digest: String,
-    sources: Vec<PolicySource>,
-    classification: Classification,
-}
-
-impl Read {
-    /// Where answers for good are added to them.
-    fn answers(mut self, pdp: &Pdp, home: &Home) -> Policies {
-        let file = crate::approvals::file(home);
-        let name = file.display().to_string();
-        self.sources.retain(|source| source.name != name);
-        Policies {
-            pdp: pdp.clone(),
-            sources: self.sources,
-            classification: self.classification,
-            file,
-        }
-    }
+    pub(crate) digest: String,
+    pub(crate) sources: Vec<PolicySource>,
+    pub(crate) classification: Classification,
 }
 
 /// The configured policies, then what people answered for good.
-fn sources(parts: &Parts<'_>) -> anyhow::Result<Vec<PolicySource>> {
+pub(crate) fn sources(parts: &Parts<'_>) -> anyhow::Result<Vec<PolicySource>> {
     let mut sources = parts.config.policy_sources(parts.policies)?;
     sources.extend(crate::approvals::source(parts.home)?);
     Ok(sources)
 }
 
-fn digest(sources: &[PolicySource]) -> String {
+pub(crate) fn digest(sources: &[PolicySource]) -> String {
     let digests = sources
         .iter()
         .map(|source| sha256_hex(source.text.as_bytes()));
@@ -231,7 +217,7 @@ fn open_many_files() {
 }
 
 /// The policies, the classification, and what the person allows by hand.
-fn policies(
+pub(crate) fn policies(
     parts: &Parts<'_>,
     person: &Person,
     search: &SearchPath,

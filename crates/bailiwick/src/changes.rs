@@ -59,7 +59,16 @@ pub(crate) fn policies(home: &Home, log: &Log, digest: &str) -> anyhow::Result<(
         };
         log.append_durable(&person(), &event)?;
     }
-    replace(&path, digest).with_context(|| format!("cannot write `{}`", path.display()))
+    seen_at(&path, digest)
+}
+
+/// Remembers which policies are in force.
+pub(crate) fn seen(home: &Home, digest: &str) -> anyhow::Result<()> {
+    seen_at(&home.path().join(SEEN_FILE), digest)
+}
+
+fn seen_at(path: &Path, digest: &str) -> anyhow::Result<()> {
+    replace(path, digest).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 fn replace(path: &Path, digest: &str) -> anyhow::Result<()> {

@@ -14,6 +14,7 @@ mod embed;
 mod exec;
 mod export;
 mod home;
+mod origin;
 mod person;
 mod policy;
 mod report;

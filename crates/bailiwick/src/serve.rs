@@ -17,6 +17,7 @@ use crate::assemble::{Parts, host};
 use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::home::Home;
+use crate::origin::Origin;
 
 pub(crate) fn run(args: &ServeArgs, named: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::find(named)?;
@@ -24,6 +25,7 @@ pub(crate) fn run(args: &ServeArgs, named: Option<&Path>) -> anyhow::Result<()> 
     let config = config.unwrap_or_default();
     let home = Home::locate()?;
     let parts = Parts::new(&config, &home, &args.given.allow);
+    let origin = Origin::of(&parts);
     let host = Arc::new(host(&parts)?);
     let recorder = host.recorder.clone();
     let asked = host.clone();
@@ -42,6 +44,12 @@ pub(crate) fn run(args: &ServeArgs, named: Option<&Path>) -> anyhow::Result<()> 
             outcome = serve_gate(&gate) => outcome,
             // Without it, nobody could answer what policy asks.
             Err(error) = crate::approvals::serve(&home, &asked.approvals) => Err(error),
+            Err(error) = origin.follow(&gate, &recorder) => {
+                let why = format!("{error:#}");
+                // What cannot be recorded must not go on; where the log still works, it says so.
+                let _ = gate.end(&why).await;
+                Err(error)
+            }
         }
     });
     exports.finish();

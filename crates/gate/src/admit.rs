@@ -30,6 +30,8 @@ pub struct Admitted {
     token: Token,
     /// The same token with what people approved for the session, by what they approved.
     approved: Mutex<HashMap<[u8; 32], Token>>,
+    /// What people approved of it.
+    extra: Grant,
     /// What the token said when it was verified.
     sealed: Verified,
     builder: Arc<dyn Builder>,
@@ -108,10 +110,12 @@ pub async fn admit(
         subject,
         builder,
     };
-    decided.admitted(host, session, token).await
+    decided
+        .admitted(host, session, token, Grant::default())
+        .await
 }
 
-/// Admits a plugin with what people approved of what policy asked them about.
+/// Admits a plugin with what people approved of what policy asked them about, and with no more than the token says.
 ///
 /// # Errors
 /// As [`admit`].
@@ -121,14 +125,12 @@ pub(crate) async fn admit_approved(
     agent: &Agent,
     approved: Approved,
 ) -> Result<Admission, GateError> {
-    let source = approved.source;
+    let (source, extra) = (approved.source, approved.grant);
     let id = source.manifest.id().as_str();
     let subject = host
         .subject(session, agent)
         .with_plugin(id, source.digest_hex());
-    let judged = host
-        .judge
-        .assess_approved(session, agent, &source, &approved.grant);
+    let judged = host.judge.assess_approved(session, agent, &source, &extra);
     let judged = judged.and_then(|assessment| Ok((assessment, host.judge.builder(&source)?)));
     let (assessment, builder) = match judged {
         Ok(judged) => judged,
@@ -157,7 +159,7 @@ pub(crate) async fn admit_approved(
         subject,
         builder,
     };
-    decided.admitted(host, session, token).await
+    decided.admitted(host, session, token, extra).await
 }
 
 /// A plugin that may be admitted.
@@ -175,6 +177,7 @@ impl Decided {
         host: &Host,
         session: &str,
         token: Token,
+        extra: Grant,
     ) -> Result<Admission, GateError> {
         let Self {
             source,
@@ -209,6 +212,7 @@ impl Decided {
             assessment,
             subject,
             approved: Mutex::default(),
+            extra,
             token,
             sealed,
             builder,
@@ -294,6 +298,11 @@ impl Admitted {
                 Ok(Err(error.to_string()))
             }
         }
+    }
+
+    /// What people approved of it besides what policy granted.
+    pub(crate) fn extra(&self) -> &Grant {
+        &self.extra
     }
 
     /// The token that people approve.

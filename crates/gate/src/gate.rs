@@ -9,7 +9,7 @@ use bailiwick_mcp::{
     CallOutcome, CallToolResult, Elicitor, Handler, Implementation, ListChanged, Peer, RpcError,
     Tool, ToolCall,
 };
-use bailiwick_policy::Agent;
+use bailiwick_policy::{Agent, Pdp};
 use serde_json::{Map, Value};
 use tokio::sync::{OnceCell, OwnedRwLockReadGuard, RwLock, watch};
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,8 @@ struct Inner {
     fatal: watch::Sender<Option<String>>,
     list_changed: ListChanged,
     has_opened: watch::Sender<bool>,
+    /// Held by whoever changes what is in force, or opens the session under it.
+    changing: tokio::sync::Mutex<()>,
     notes: Notes,
     /// Read by every request that runs; whoever may write knows that none does.
     running: Arc<RwLock<()>>,
@@ -66,6 +68,7 @@ impl Gate {
                 fatal: watch::Sender::new(None),
                 list_changed: ListChanged::default(),
                 has_opened: watch::Sender::new(false),
+                changing: tokio::sync::Mutex::default(),
                 notes,
                 running: Arc::default(),
                 ending: CancellationToken::new(),
@@ -93,6 +96,28 @@ impl Gate {
                 policy_sha256: host.policy_digest.clone(),
             })
             .await
+    }
+
+    /// Puts other policies in force, in the session that is open as well. They were validated whole before.
+    ///
+    /// # Errors
+    /// What stops the gate.
+    pub async fn reload(&self, pdp: Pdp, digest: &str) -> Result<(), GateError> {
+        let inner = &self.inner;
+        let Ok(_running) = inner.running().await else {
+            return Ok(());
+        };
+        let _alone = inner.changing.lock().await;
+        let Some(session) = inner.session.get() else {
+            inner.host.policies_changed(digest, &[]).await?;
+            inner.host.judge.pdp.replace(pdp);
+            return Ok(());
+        };
+        let notes = session.reload(pdp, digest).await?;
+        (inner.notes)(session, &notes);
+        inner.ask_for_more(session);
+        inner.list_changed.notify();
+        Ok(())
     }
 
     /// Returns when something happened after which the gate must not go on, such as a log that fails.
@@ -183,7 +208,11 @@ impl Inner {
         let agent = agent(peer);
         let opened = self
             .session
-            .get_or_try_init(|| self.open(agent.clone(), peer.revision.as_str()))
+            .get_or_try_init(|| async {
+                // Policies do not change while a session opens.
+                let _alone = self.changing.lock().await;
+                self.open(agent.clone(), peer.revision.as_str()).await
+            })
             .await
             .map_err(|error: GateError| self.stop(&error))?;
         self.has_opened.send_replace(true);
@@ -205,6 +234,12 @@ impl Inner {
         }
     }
 
+    fn ask_for_more(self: &Arc<Self>, session: &Session) {
+        for wanting in session.take_wanting() {
+            tokio::spawn(ask(Arc::downgrade(self), wanting));
+        }
+    }
+
     async fn open(self: &Arc<Self>, agent: Agent, protocol: &str) -> Result<Session, GateError> {
         let sources = {
             let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
@@ -213,9 +248,7 @@ impl Inner {
         let session =
             Session::open(self.host.clone(), sources, agent, protocol, self.namespaced).await?;
         (self.notes)(&session, &session.notes);
-        for wanting in session.take_wanting() {
-            tokio::spawn(ask(Arc::downgrade(self), wanting));
-        }
+        self.ask_for_more(&session);
         tokio::spawn(watch_lapses(Arc::downgrade(self)));
         tokio::spawn(tell_denied(Arc::downgrade(self)));
         Ok(session)

@@ -1,7 +1,7 @@
 //! What the gate is assembled from: it is handed everything and finds nothing by itself.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bailiwick_audit::{AuditError, Clock, Subject};
 use bailiwick_capability::{AbsPath, Capability, Grant, Kind};
@@ -20,10 +20,34 @@ use crate::world::{Builder, Progress, Source};
 /// Our own settings are no plugin's business, whatever prefix was granted.
 const OWN_SETTINGS: &str = "BAILIWICK_";
 
+/// The policies in force. They are replaced whole, and read as of one moment.
+pub struct InForce(RwLock<Pdp>);
+
+impl From<Pdp> for InForce {
+    fn from(pdp: Pdp) -> Self {
+        Self(RwLock::new(pdp))
+    }
+}
+
+impl InForce {
+    /// Those of this moment.
+    #[must_use]
+    pub fn now(&self) -> Pdp {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn replace(&self, pdp: Pdp) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = pdp;
+    }
+}
+
 /// What decides: policy, and the facts and walls that it is asked about. It has no effect on anything.
 pub struct Judge {
     /// Decides.
-    pub pdp: Pdp,
+    pub pdp: InForce,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Builds native plugins' worlds, or the reason why this machine cannot.
@@ -164,13 +188,28 @@ impl Judge {
         source: &Source,
         approved: &Grant,
     ) -> Result<Assessment, String> {
+        self.assess_under(&self.pdp.now(), session, agent, source, approved)
+    }
+
+    /// The same under other policies.
+    ///
+    /// # Errors
+    /// As [`Judge::assess`].
+    pub fn assess_under(
+        &self,
+        pdp: &Pdp,
+        session: &str,
+        agent: &Agent,
+        source: &Source,
+        approved: &Grant,
+    ) -> Result<Assessment, String> {
         let builder = self.builder(source)?;
         let principal = self.principal(session, agent, source);
         let context = self.context(builder.wall().name());
         Ok(assess(
             source,
             builder.wall(),
-            &self.pdp,
+            pdp,
             &principal,
             &context,
             &self.search,

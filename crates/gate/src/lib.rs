@@ -20,6 +20,7 @@ mod pending;
 pub mod plugin;
 pub mod record;
 pub mod refusal;
+mod reload;
 pub mod resolve;
 mod rules;
 pub mod schema;
@@ -34,5 +35,5 @@ pub mod world;
 
 pub use bailiwick_approval::{line, plain};
 pub use gate::{Gate, Notes};
-pub use host::{GateError, Host, Judge};
+pub use host::{GateError, Host, InForce, Judge};
 pub use session::Session;

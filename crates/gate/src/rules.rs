@@ -1,14 +1,14 @@
 //! The decision on each call: policy, told what this session's tools take and how often quotas were used.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use bailiwick_policy::{
     Call, CallDecision, CallVerdict, Context, Effect, Pdp, Principal, Tally, ToolSchema,
 };
 use serde_json::{Map, Value};
 
-use crate::plugin::Withheld;
+use crate::plugin::{Plugin, Withheld};
 use crate::record::policies;
 use crate::refusal::Refusal;
 use crate::tool::BoundTool;
@@ -37,13 +37,8 @@ impl CallRules {
     pub(crate) fn tell(&self, plugin: &str, tools: &mut BTreeMap<String, BoundTool>) -> Withheld {
         let mut withheld = Withheld::new();
         let mut known = self.pdp.write().unwrap_or_else(PoisonError::into_inner);
-        tools.retain(|name, bound| {
-            let schema = ToolSchema {
-                plugin: plugin.to_owned(),
-                tool: name.clone(),
-                input: Value::Object(bound.tool.input_schema.clone()),
-            };
-            match known.with_tools(&[schema]) {
+        tools.retain(
+            |name, bound| match known.with_tools(&[schema(plugin, name, bound)]) {
                 Ok(pdp) => {
                     *known = pdp;
                     true
@@ -53,9 +48,21 @@ impl CallRules {
                     withheld.push((name.clone(), why));
                     false
                 }
-            }
-        });
+            },
+        );
         withheld
+    }
+
+    /// Other policies, told of these plugins' tools. What they ask of tools that do not take it, they deny.
+    pub(crate) fn replace(&self, mut pdp: Pdp, plugins: &[Arc<Plugin>]) {
+        for plugin in plugins {
+            for (name, bound) in &plugin.tools {
+                if let Ok(told) = pdp.with_tools(&[schema(plugin.id(), name, bound)]) {
+                    pdp = told;
+                }
+            }
+        }
+        *self.pdp.write().unwrap_or_else(PoisonError::into_inner) = pdp;
     }
 
     /// Decides a call, and counts one that is allowed: in one step, so that calls side by side cannot all take the
@@ -128,6 +135,14 @@ impl CallRules {
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn schema(plugin: &str, name: &str, bound: &BoundTool) -> ToolSchema {
+    ToolSchema {
+        plugin: plugin.to_owned(),
+        tool: name.to_owned(),
+        input: Value::Object(bound.tool.input_schema.clone()),
     }
 }
 

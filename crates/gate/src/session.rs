@@ -38,6 +38,8 @@ pub struct Session {
     /// What a person may want to know about its plugins.
     pub notes: Vec<Note>,
     pub(crate) host: Arc<Host>,
+    /// All that were asked for, in the order in which they load.
+    sources: Vec<Arc<Source>>,
     wanting: Mutex<Vec<Wanting>>,
     pub(crate) rules: CallRules,
     subject: Subject,
@@ -71,18 +73,20 @@ impl Session {
             id,
             agent,
             notes: Vec::new(),
+            sources: Vec::new(),
             wanting: Mutex::default(),
             subject,
             namespaced,
             shelf: RwLock::default(),
             calls: AtomicU64::new(0),
-            rules: CallRules::new(host.judge.pdp.clone()),
+            rules: CallRules::new(host.judge.pdp.now()),
             host: host.clone(),
         };
         let order = order(sources);
         for (source, why) in order.refused {
             session.refuse(&source, why).await?;
         }
+        session.sources.clone_from(&order.load);
         for source in order.load {
             match session.missing_dependency(&source) {
                 Some(missing) => {
@@ -121,7 +125,7 @@ impl Session {
         Ok(())
     }
 
-    async fn load(&self, source: Arc<Source>) -> Result<Vec<Note>, GateError> {
+    pub(crate) async fn load(&self, source: Arc<Source>) -> Result<Vec<Note>, GateError> {
         let id = source.manifest.id().to_string();
         let wanting = wanting(&self.host, &self.id, &self.agent, &source)?;
         let asks = wanting.is_some();
@@ -172,7 +176,25 @@ impl Session {
         Ok(withheld.into_iter().map(not_offered).collect())
     }
 
-    fn shelf(&self) -> Arc<Shelf> {
+    pub(crate) fn sources(&self) -> &[Arc<Source>] {
+        &self.sources
+    }
+
+    /// Takes a plugin off the shelf and ends it.
+    pub(crate) async fn take_off(&self, id: &str, status: &str) -> Result<(), GateError> {
+        let taken = {
+            let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+            let (rest, taken) = shelf.without(id);
+            *shelf = Arc::new(rest);
+            taken
+        };
+        match taken {
+            Some(plugin) => plugin.stop(&self.host, status).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn shelf(&self) -> Arc<Shelf> {
         let shelf = self.shelf.read().unwrap_or_else(PoisonError::into_inner);
         shelf.clone()
     }

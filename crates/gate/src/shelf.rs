@@ -43,6 +43,20 @@ impl Shelf {
         self.plugins.iter().position(|plugin| plugin.id() == id)
     }
 
+    /// All but one, and that one.
+    pub(crate) fn without(&self, id: &str) -> (Self, Option<Arc<Plugin>>) {
+        let mut rest = self.clone();
+        let Some(at) = self.place(id) else {
+            return (rest, None);
+        };
+        let taken = rest.plugins.remove(at);
+        rest.names.retain(|_, (place, _)| *place != at);
+        for (place, _) in rest.names.values_mut().filter(|(place, _)| *place > at) {
+            *place -= 1;
+        }
+        (rest, Some(taken))
+    }
+
     /// Puts a plugin in, in the place of the one of its id. Tools that cannot be offered are withheld.
     pub(crate) fn with(
         &self,

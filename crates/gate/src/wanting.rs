@@ -71,7 +71,7 @@ pub(crate) fn wanting(
         .cloned()
         .collect();
     let policies = policies(&reasons);
-    let people = host.judge.pdp.people(&policies).max(1);
+    let people = host.judge.pdp.now().people(&policies).max(1);
     let asks = Asks {
         atoms: asked
             .iter()

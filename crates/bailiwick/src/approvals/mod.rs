@@ -18,7 +18,7 @@ use serde_json::json;
 
 pub(crate) use cli::ApprovalsArgs;
 use cli::{AnswerArgs, ApprovalsCommand, KeyArgs, SignArgs};
-pub(crate) use standing::{Policies, file, source};
+pub(crate) use standing::{Policies, source};
 
 use crate::config::Config;
 use crate::home::Home;

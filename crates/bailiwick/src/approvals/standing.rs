@@ -9,24 +9,19 @@ use anyhow::Context as _;
 use bailiwick_approval::{About, Choice, Question};
 use bailiwick_audit::{Clock as _, SystemClock};
 use bailiwick_gate::approve::Standing;
-use bailiwick_policy::{Classification, Pdp, PolicySource, StandingAnswer};
+use bailiwick_policy::{Pdp, PolicySource, StandingAnswer};
 use rustix::fs::FlockOperation;
 
 use crate::home::Home;
+use crate::origin::Origin;
 
 /// Where answers for good stand.
-pub(crate) fn file(home: &Home) -> PathBuf {
+fn file(home: &Home) -> PathBuf {
     home.path().join("approved.cedar")
 }
 
-/// The policies that are in force, and the file that grows.
-pub(crate) struct Policies {
-    pub(crate) pdp: Pdp,
-    /// All but those of the file.
-    pub(crate) sources: Vec<PolicySource>,
-    pub(crate) classification: Classification,
-    pub(crate) file: PathBuf,
-}
+/// The policies as their files say now, and the file that grows.
+pub(crate) struct Policies(pub(crate) Origin);
 
 impl Standing for Policies {
     fn keep(&self, question: &Question, choice: Choice, by: &str) -> Result<(), String> {
@@ -48,7 +43,10 @@ impl Policies {
         let at = bailiwick_audit::format_time(SystemClock.now());
         let asked = question.policies.join("`, `");
         let id = question.id.get(..16).unwrap_or(&question.id);
-        let written = self.pdp.standing(&StandingAnswer {
+        let path = file(self.0.home());
+        let _alone = lock(&path)?;
+        let (pdp, mut fresh) = self.0.load()?;
+        let written = pdp.standing(&StandingAnswer {
             id: &format!("answered-{id}"),
             asked: &question.policies,
             user: &question.user,
@@ -61,16 +59,13 @@ impl Policies {
             ),
         });
         let text = written.map_err(|problem| anyhow::anyhow!("{problem}"))?;
-        let _alone = lock(&self.file)?;
-        let grown = format!("{}{text}\n", read(&self.file)?);
-        let mut all = self.sources.clone();
-        all.push(PolicySource::new(
-            self.file.display().to_string(),
-            grown.clone(),
-        ));
+        let name = path.display().to_string();
+        let grown = format!("{}{text}\n", read(&path)?);
+        fresh.sources.retain(|source| source.name != name);
+        fresh.sources.push(PolicySource::new(name, grown.clone()));
         // What would keep the next gate from starting is not written.
-        Pdp::load(&all, &self.classification)?;
-        replace(&self.file, &grown)
+        Pdp::load(&fresh.sources, &fresh.classification)?;
+        replace(&path, &grown)
     }
 }
 

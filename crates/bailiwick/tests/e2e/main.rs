@@ -26,6 +26,7 @@ mod preparation;
 mod programs;
 mod real;
 mod refused;
+mod reload;
 mod secret;
 mod seen;
 mod state;

@@ -122,7 +122,7 @@ fn host(log: Log) -> Outcome<Host> {
     Ok(Host {
         approvals: bailiwick_gate::approve::Approvals::nobody(),
         judge: Judge {
-            pdp: Pdp::load(&Pdp::default_sources(), &Classification::default())?,
+            pdp: Pdp::load(&Pdp::default_sources(), &Classification::default())?.into(),
             clock: Arc::new(SystemClock),
             native: Err("not needed here".to_owned()),
             wasm: Ok(wasm),

@@ -223,7 +223,9 @@ impl House {
         let clock = Arc::new(TestClock(AtomicU64::new(1_800_000_000)));
         let wasm = Wasm::new(None).unwrap();
         let judge = Judge {
-            pdp: Pdp::load(&sources, &Classification::default()).unwrap(),
+            pdp: Pdp::load(&sources, &Classification::default())
+                .unwrap()
+                .into(),
             clock: clock.clone(),
             native: native.ok_or_else(|| "this test has no native wall".to_owned()),
             wasm: Ok(Arc::new(Counted {

@@ -18,6 +18,7 @@ mod house;
 mod life;
 mod no_record;
 mod puppet;
+mod reload;
 mod revoked;
 mod rules;
 mod walk;

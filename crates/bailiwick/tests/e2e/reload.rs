@@ -1,0 +1,70 @@
+//! Policies change while a gate serves.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Family, Gate, Script, World, code, text};
+
+const QUIET: &str = "@id(\"quiet\") forbid (principal, action == Action::\"call\", resource == Tool::\"good/echo\");\n";
+
+fn echo(gate: &mut Gate) -> Value {
+    gate.call("good__echo", json!({ "text": "hi" }))
+}
+
+/// The event of a change of policy with this in its reason, once there is one.
+fn change(world: &World, reason: &str) -> Value {
+    for _ in 0..300 {
+        let told = |event: &Value| event["reason"].as_str().unwrap().contains(reason);
+        if let Some(event) = world.events("policy_change").into_iter().rfind(told) {
+            return event;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("no change of policy is recorded with `{reason}`");
+}
+
+#[test]
+fn policies_that_change_are_in_force_at_once_and_broken_ones_change_nothing() {
+    let world = World::new();
+    let docs = world.folder("docs");
+    let lines = format!("optional_capabilities: [\"read_files:{docs}/\"]");
+    let good = Script {
+        lines: &lines,
+        ..Script::WELL
+    }
+    .put(&world);
+    world.configure(&[&good], "");
+    let mut gate = world.serve(Family::Legacy, &[]);
+    assert_eq!(text(&echo(&mut gate)), "hi");
+
+    world.file("policies/test.cedar", &world.files_policy());
+    let gained = change(&world, "good gains read_files:");
+    assert_eq!(gained["loaded"], true);
+    while gate.next()["method"] != "notifications/tools/list_changed" {}
+    assert_eq!(text(&echo(&mut gate)), "hi");
+
+    world.file("policies/test.cedar", &format!("{QUIET} permit (principal"));
+    let broken = change(&world, "test.cedar");
+    assert_eq!(broken["loaded"], false);
+    assert_eq!(
+        text(&echo(&mut gate)),
+        "hi",
+        "a broken file changes nothing"
+    );
+
+    world.file("policies/test.cedar", QUIET);
+    change(&world, "good loses read_files:");
+    while gate.next()["method"] != "notifications/tools/list_changed" {}
+    assert_eq!(code(&echo(&mut gate)), "policy_denied");
+    let words = gate.end();
+    assert!(
+        words.contains("are not taken; the old ones stay in force"),
+        "{words}"
+    );
+
+    // The next gate finds what was in force last.
+    let before = world.events("policy_change").len();
+    world.serve(Family::Modern, &[]).end();
+    assert_eq!(world.events("policy_change").len(), before);
+}

@@ -1,0 +1,183 @@
+//! Other policies while a session goes on.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bailiwick_audit::Event;
+use bailiwick_gate::{Gate, Notes};
+use bailiwick_mcp::{
+    CallOutcome, CallToolResult, Handler as _, Implementation, Peer, Revision, ToolCall,
+};
+use bailiwick_policy::{Classification, Pdp, PolicySource};
+use serde_json::{Map, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::house::{House, arguments, refusal};
+use crate::puppet::{Strings, native, puppet};
+
+const ASKS: &str = "required_capabilities: ['read_environment:AAA']\noptional_capabilities: ['read_environment:BBB']";
+const SECRETS: &str =
+    "@id(\"secrets\") permit (principal, action == Action::\"read_environment\", resource);";
+const ONE: &str = "@id(\"one\") permit (principal, action == Action::\"read_environment\", resource == Variable::\"AAA\");";
+const NO_CALLS: &str = "@id(\"quiet\") forbid (principal, action == Action::\"call\", resource);";
+
+struct Stage {
+    house: House,
+    strings: Arc<Strings>,
+    gate: Gate,
+}
+
+fn stage(policy: &str) -> Stage {
+    let (builder, strings) = puppet(&["t"]);
+    let house = House::with(policy, Some(builder));
+    let quiet: Notes = Arc::new(|_, _| {});
+    let sources = vec![native("plain", ""), native("risky", ASKS)];
+    let gate = Gate::new(house.host.clone(), sources, true, quiet);
+    Stage {
+        house,
+        strings,
+        gate,
+    }
+}
+
+fn pdp(policy: &str) -> Pdp {
+    let mut sources = Pdp::default_sources();
+    sources.push(PolicySource::new("test.cedar", policy));
+    Pdp::load(&sources, &Classification::default()).unwrap()
+}
+
+fn peer() -> Peer {
+    Peer {
+        revision: Revision::LEGACY,
+        client: Some(Implementation::new("tester", "1.0")),
+        capabilities: Map::new(),
+    }
+}
+
+impl Stage {
+    async fn tools(&self) -> Vec<String> {
+        let tools = self.gate.list_tools(&peer()).await.unwrap();
+        tools.into_iter().map(|tool| tool.name).collect()
+    }
+
+    async fn call(&self, tool: &str) -> CallToolResult {
+        let call = ToolCall::new(tool, arguments(json!({})));
+        let cancel = CancellationToken::new();
+        match self.gate.call_tool(&peer(), call, cancel).await.unwrap() {
+            CallOutcome::Complete(result) => result,
+            CallOutcome::InputRequired(input) => panic!("{input:?}"),
+        }
+    }
+
+    async fn reload(&self, policy: &str) {
+        self.gate.reload(pdp(policy), "d2").await.unwrap();
+    }
+
+    fn starts(&self) -> usize {
+        self.strings
+            .seen()
+            .iter()
+            .filter(|what| *what == "start")
+            .count()
+    }
+
+    /// What the last change was recorded to mean.
+    fn told(&self) -> String {
+        match self.house.events("policy_change").pop() {
+            Some(Event::PolicyChange {
+                loaded: true,
+                reason,
+                policy_sha256,
+            }) => {
+                assert_eq!(policy_sha256, "d2");
+                reason
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn l32_what_is_no_longer_permitted_ends_at_once_and_comes_back_when_it_is() {
+    let stage = stage(SECRETS);
+    assert_eq!(
+        stage.tools().await,
+        ["plain__t", "risky__t"],
+        "{:?}",
+        stage.house.events("plugin_refused")
+    );
+    stage.reload("").await;
+    assert_eq!(
+        stage.told(),
+        "risky is ended\nrisky loses read_environment:AAA\nrisky loses read_environment:BBB"
+    );
+    assert_eq!(stage.tools().await, ["plain__t"]);
+    assert_eq!(
+        refusal(&stage.call("risky__t").await)["code"],
+        "unknown_tool"
+    );
+    assert!(!stage.call("plain__t").await.is_error);
+    assert_eq!(stage.starts(), 2, "who loses nothing goes on");
+    assert_eq!(stage.house.events("plugin_end").len(), 1);
+    stage.reload(SECRETS).await;
+    assert!(
+        stage
+            .told()
+            .starts_with("risky is started\nrisky gains read_environment:AAA")
+    );
+    assert!(!stage.call("risky__t").await.is_error);
+    assert_eq!(stage.starts(), 3);
+}
+
+#[tokio::test]
+async fn a_grant_that_shrinks_is_a_new_plugin_with_less_of_the_same_token() {
+    let stage = stage(SECRETS);
+    stage.tools().await;
+    stage.reload(ONE).await;
+    assert_eq!(stage.told(), "risky loses read_environment:BBB");
+    assert!(!stage.call("risky__t").await.is_error);
+    let minted = stage.house.events("token_minted");
+    let Some(Event::TokenMinted { grant, .. }) = minted.last() else {
+        panic!("{minted:?}")
+    };
+    assert_eq!(grant, &["read_environment:AAA"]);
+    stage.reload(SECRETS).await;
+    assert_eq!(stage.told(), "risky gains read_environment:BBB");
+    assert_eq!(stage.starts(), 4);
+}
+
+#[tokio::test]
+async fn calls_are_held_to_the_new_rules_and_plugins_go_on() {
+    let stage = stage(SECRETS);
+    assert!(!stage.call("plain__t").await.is_error);
+    stage.reload(&format!("{SECRETS}\n{NO_CALLS}")).await;
+    assert_eq!(stage.told(), "nobody gains or loses a capability");
+    assert!(stage.tools().await.is_empty());
+    assert_eq!(
+        refusal(&stage.call("plain__t").await)["code"],
+        "policy_denied"
+    );
+    assert_eq!(stage.starts(), 2);
+    stage.reload(SECRETS).await;
+    assert!(!stage.call("plain__t").await.is_error);
+}
+
+#[tokio::test]
+async fn l31_policies_that_cannot_be_recorded_are_not_in_force() {
+    let stage = stage(SECRETS);
+    assert_eq!(stage.tools().await.len(), 2);
+    stage.house.closer()();
+    assert!(stage.gate.reload(pdp(""), "d2").await.is_err());
+    let still = stage.house.host.judge.pdp.now();
+    assert!(still.policy_ids().any(|id| id == "secrets"));
+    assert_eq!(stage.starts(), 2);
+    assert_eq!(stage.house.steps.called.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn policies_that_change_before_anybody_came_hold_from_the_start() {
+    let stage = stage(SECRETS);
+    stage.reload("").await;
+    assert_eq!(stage.tools().await, ["plain__t"]);
+    assert_eq!(stage.starts(), 1);
+}
