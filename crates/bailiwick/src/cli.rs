@@ -95,6 +95,9 @@ pub(crate) struct ServeArgs {
     /// One plugin's manifest, component or folder, instead of the configured plugins
     #[arg(long, value_name = "FILE", conflicts_with = "command")]
     pub(crate) manifest: Option<PathBuf>,
+    /// Write the session's tokens to a file that only you may read, for a host that narrows them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokens: Option<PathBuf>,
     /// One MCP server to put the gate in front of; it asks for what `--allow` grants
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,

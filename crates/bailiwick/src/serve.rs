@@ -1,14 +1,17 @@
 //! `bailiwick serve`: the gate on standard input and output.
 
-use std::path::Path;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use bailiwick_capability::Capability;
 use bailiwick_gate::discover::{discover, source};
+use bailiwick_gate::plugin::Plugin;
 use bailiwick_gate::session::Note;
 use bailiwick_gate::world::Source;
-use bailiwick_gate::{Gate, Session};
+use bailiwick_gate::{Gate, Notes, Session};
 use bailiwick_manifest::Manifest;
 use bailiwick_mcp::{ServerOptions, serve};
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,7 +35,12 @@ pub(crate) fn run(args: &ServeArgs, named: Option<&Path>) -> anyhow::Result<()> 
     // Names stay as an agent knows them where there is nothing to tell apart.
     let alone = sources.len() == 1;
     let namespaced = args.command.is_empty() && !(args.manifest.is_some() && alone);
-    let gate = Arc::new(Gate::new(host, sources, namespaced, Arc::new(tell)));
+    let gate = Arc::new(Gate::new(
+        host,
+        sources,
+        namespaced,
+        notes(args.tokens.clone()),
+    ));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -155,6 +163,43 @@ fn id(word: &str) -> String {
     } else {
         id.to_owned()
     }
+}
+
+/// Tells of plugins, and writes their tokens where a host wants them.
+fn notes(tokens: Option<PathBuf>) -> Notes {
+    Arc::new(move |session, notes| {
+        tell(session, notes);
+        if let Some(path) = &tokens
+            && let Err(error) = write_tokens(path, session)
+        {
+            eprintln!(
+                "bailiwick: cannot write the tokens to `{}`: {error}",
+                path.display()
+            );
+        }
+    })
+}
+
+/// A JSON object a line, whole or not at all.
+fn write_tokens(path: &Path, session: &Session) -> std::io::Result<()> {
+    let line = |plugin: &Arc<Plugin>| {
+        let token = plugin.admitted.token_base64();
+        format!(
+            "{}\n",
+            serde_json::json!({ "plugin": plugin.id(), "token": token })
+        )
+    };
+    let lines: String = session.plugins().iter().map(line).collect();
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{}", session.id));
+    let aside = Path::new(&aside);
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(aside)?;
+    let written = file.write_all(lines.as_bytes());
+    written.and_then(|()| std::fs::rename(aside, path))
 }
 
 fn tell(session: &Session, notes: &[Note]) {

@@ -305,6 +305,12 @@ impl Admitted {
         &self.extra
     }
 
+    /// The seal itself, in base64, for a host that narrows it. Whoever holds it holds what it allows in this session.
+    #[must_use]
+    pub fn token_base64(&self) -> String {
+        self.token.to_base64()
+    }
+
     /// The token that people approve.
     pub(crate) fn token(&self) -> &Token {
         &self.token

@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::approve::AtClient;
 use crate::ask::{ByResult, Meanwhile, Waiting, Work};
 use crate::host::{GateError, Host};
-use crate::session::{Note, Session};
+use crate::narrowed;
+use crate::session::{Beside, Note, Session};
 use crate::wanting::Wanting;
 use crate::world::Source;
 
@@ -181,9 +182,12 @@ impl Gate {
         tokio::spawn(async move {
             let _running = inner.running().await?;
             let session = inner.session(&peer).await?;
-            let trace = trace(&call.meta);
-            let work =
-                session.call_asking(&call.name, call.arguments, trace, &stop, client.as_deref());
+            let beside = Beside {
+                trace: trace(&call.meta),
+                token: narrowed::token(&call.meta).transpose(),
+                client: client.as_deref(),
+            };
+            let work = session.call_with(&call.name, call.arguments, beside, &stop);
             work.await.map_err(|error| inner.stop(&error))
         })
     }

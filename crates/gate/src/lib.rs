@@ -14,6 +14,7 @@ pub mod discover;
 pub mod gate;
 pub mod host;
 mod limits;
+pub mod narrowed;
 mod note;
 pub mod order;
 mod pending;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admit::{Admitted, admit};
 use crate::approve::AtClient;
 use crate::host::{GateError, Host, session_id};
+use crate::narrowed::Narrowed;
 pub use crate::note::Note;
 use crate::order::order;
 use crate::pending::question;
@@ -29,6 +30,17 @@ use crate::world::Source;
 /// Between a plugin's id and its tool's name. No plugin's id holds it.
 pub const NAMESPACE: &str = "__";
 
+/// What can come with a call besides its arguments.
+#[derive(Default)]
+pub struct Beside<'a> {
+    /// The client's trace, as in W3C Trace Context.
+    pub trace: Option<String>,
+    /// A narrowed token, in base64, or why what was given is none.
+    pub token: Option<Result<String, Refusal>>,
+    /// Where its user can be asked.
+    pub client: Option<&'a dyn AtClient>,
+}
+
 /// A session with its running plugins.
 pub struct Session {
     /// Its name.
@@ -41,10 +53,11 @@ pub struct Session {
     /// All that were asked for, in the order in which they load.
     sources: Vec<Arc<Source>>,
     wanting: Mutex<Vec<Wanting>>,
+    pub(crate) narrowed: tokio::sync::Mutex<Narrowed>,
     pub(crate) rules: CallRules,
     subject: Subject,
     namespaced: bool,
-    shelf: RwLock<Arc<Shelf>>,
+    pub(crate) shelf: RwLock<Arc<Shelf>>,
     calls: AtomicU64,
 }
 
@@ -75,6 +88,7 @@ impl Session {
             notes: Vec::new(),
             sources: Vec::new(),
             wanting: Mutex::default(),
+            narrowed: tokio::sync::Mutex::default(),
             subject,
             namespaced,
             shelf: RwLock::default(),
@@ -167,6 +181,7 @@ impl Session {
         let subject = &plugin.admitted.subject;
         self.host.recorder.written(subject, event).await?;
         if let Some(replaced) = grown.replaced {
+            self.end_narrowed(&id, "another one took its place").await?;
             replaced
                 .stop(&self.host, "another one took its place")
                 .await?;
@@ -188,6 +203,7 @@ impl Session {
             *shelf = Arc::new(rest);
             taken
         };
+        self.end_narrowed(id, status).await?;
         match taken {
             Some(plugin) => plugin.stop(&self.host, status).await,
             None => Ok(()),
@@ -246,24 +262,26 @@ impl Session {
         traceparent: Option<String>,
         cancel: &CancellationToken,
     ) -> Result<CallToolResult, GateError> {
-        self.call_asking(name, arguments, traceparent, cancel, None)
-            .await
+        let beside = Beside {
+            trace: traceparent,
+            ..Beside::default()
+        };
+        self.call_with(name, arguments, beside, cancel).await
     }
 
-    /// The same, where the person can also be asked through the agent's client.
+    /// The same, with more that can come with a call.
     ///
     /// # Errors
     /// As [`Session::call`].
-    pub async fn call_asking(
+    pub async fn call_with(
         &self,
         name: &str,
         arguments: Map<String, Value>,
-        traceparent: Option<String>,
+        beside: Beside<'_>,
         cancel: &CancellationToken,
-        client: Option<&dyn AtClient>,
     ) -> Result<CallToolResult, GateError> {
         let call = format!("{}-{}", self.id, self.calls.fetch_add(1, Ordering::Relaxed));
-        let mut subject = of_call(&self.subject, traceparent.as_deref())?;
+        let mut subject = of_call(&self.subject, beside.trace.as_deref())?;
         let shelf = self.shelf();
         let Some((plugin, bound)) = shelf.find(name) else {
             let refusal = Refusal::new(
@@ -274,11 +292,15 @@ impl Session {
         };
         subject.plugin = plugin.admitted.subject.plugin.clone();
         subject.plugin_digest = plugin.admitted.subject.plugin_digest.clone();
-        if let Err(lapse) = plugin.admitted.holds(&self.host) {
-            plugin.lapse(&self.host, &lapse).await?;
-            let refusal = Refusal::new(lapse.code(), lapse.to_string());
+        let own = match self.own(plugin, beside.token).await? {
+            Ok(own) => own,
+            Err(refusal) => return self.refused(&subject, call, name, refusal).await,
+        };
+        let (plugin, Some(bound)) = (&own, own.tools.get(&bound.tool.name)) else {
+            let why = "what it needs is not in the token of this call";
+            let refusal = Refusal::new("capability_missing", why);
             return self.refused(&subject, call, name, refusal).await;
-        }
+        };
         if let Err(refusal) = bound.check(&arguments, plugin.admitted.grant()) {
             return self.refused(&subject, call, name, refusal).await;
         }
@@ -299,7 +321,7 @@ impl Session {
                     &decision,
                 )?;
                 match self
-                    .approved(&subject, plugin, asked, cancel, client)
+                    .approved(&subject, plugin, asked, cancel, beside.client)
                     .await?
                 {
                     Ok(()) => self.still(plugin, bound, &arguments, &decision).await?,
@@ -336,7 +358,7 @@ impl Session {
     /// # Errors
     /// What stops the gate.
     pub async fn end_lapsed(&self) -> Result<(), GateError> {
-        for plugin in self.plugins() {
+        for plugin in self.running().await {
             if let Err(lapse) = plugin.admitted.holds(&self.host) {
                 plugin.lapse(&self.host, &lapse).await?;
             }
@@ -349,7 +371,7 @@ impl Session {
     /// # Errors
     /// What stops the gate.
     pub async fn tell_denied(&self) -> Result<(), GateError> {
-        for plugin in self.plugins() {
+        for plugin in self.running().await {
             plugin.tell_denied(&self.host).await?;
         }
         Ok(())
@@ -401,7 +423,7 @@ impl Session {
     /// What stops the gate.
     pub async fn close(&self, reason: &str) -> Result<(), GateError> {
         let mut outcome = Ok(());
-        for plugin in self.plugins().iter().rev() {
+        for plugin in self.running().await.iter().rev() {
             // A log that fails keeps no plugin running.
             outcome = outcome.and(plugin.stop(&self.host, reason).await);
         }

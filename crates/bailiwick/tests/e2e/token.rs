@@ -244,3 +244,46 @@ fn a_gate_that_runs_ends_what_is_revoked() {
     let ended = &world.events("plugin_end")[0];
     assert_eq!(ended["status"], "its grant was revoked: stolen", "{ended}");
 }
+
+#[test]
+fn a_sub_agent_is_held_to_its_token_by_the_kernel() {
+    let world = World::new();
+    world.file("data/a.txt", "alpha");
+    world.file("data/sub/b.txt", "beta");
+    let data = world.path("data");
+    let lines = format!("required_capabilities: [\"read_files:{data}/\"]");
+    let good = Script {
+        lines: &lines,
+        ..Script::WELL
+    }
+    .put(&world);
+    world.configure(&[&good], &world.files_policy());
+    let file = world.path("tokens");
+    let mut gate = world.serve(Family::Modern, &["--tokens", &file]);
+    gate.tools();
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let told: Value = serde_json::from_str(world.read("tokens").trim()).unwrap();
+    assert_eq!(told["plugin"], "good");
+    let only = format!("read_files:{data}/sub/");
+    let args = ["token", "attenuate", "--only", &only, "--for", "10m"];
+    let narrow = fine(world.run_with_input(&args, told["token"].as_str().unwrap()));
+    let narrow = narrow.trim();
+    let mut read = |name: &str, token: Option<&str>| {
+        let path = format!("{data}/{name}");
+        let mut params = json!({ "name": "good__read", "arguments": { "path": path } });
+        if let Some(token) = token {
+            params["_meta"] = json!({ "bailiwick/token": token });
+        }
+        gate.call_with(params)
+    };
+    assert_eq!(text(&read("a.txt", None)), "alpha");
+    assert_eq!(text(&read("sub/b.txt", Some(narrow))), "beta");
+    let beyond = read("a.txt", Some(narrow));
+    assert_eq!(beyond["isError"], true, "{beyond}");
+    assert!(!text(&beyond).contains("alpha"), "{beyond}");
+    assert_eq!(text(&read("a.txt", None)), "alpha");
+    assert_eq!(code(&read("sub/b.txt", Some("AAAA"))), "token_refused");
+    gate.end();
+    world.nothing_runs();
+}

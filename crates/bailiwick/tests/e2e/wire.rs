@@ -263,6 +263,7 @@ fn l31_the_whole_story_is_in_the_log_and_in_order() {
         kinds,
         [
             "key_change",
+            "key_change",
             "gate_start",
             "session_start",
             "request",

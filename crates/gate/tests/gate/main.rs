@@ -16,6 +16,7 @@ mod faulty;
 mod finding;
 mod house;
 mod life;
+mod narrowed;
 mod no_record;
 mod puppet;
 mod reload;

@@ -109,11 +109,10 @@ impl Gate {
         let id = self.next;
         self.next += 1;
         if self.family == Family::Modern {
-            params["_meta"] = json!({
-                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-                "io.modelcontextprotocol/clientInfo": { "name": "e2e", "version": "1" },
-                "io.modelcontextprotocol/clientCapabilities": self.capabilities,
-            });
+            let meta = &mut params["_meta"];
+            meta["io.modelcontextprotocol/protocolVersion"] = "2026-07-28".into();
+            meta["io.modelcontextprotocol/clientInfo"] = json!({ "name": "e2e", "version": "1" });
+            meta["io.modelcontextprotocol/clientCapabilities"] = self.capabilities.clone();
         }
         let message = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         self.raw(&message.to_string());
@@ -161,6 +160,12 @@ impl Gate {
             "tools/call",
             json!({ "name": tool, "arguments": arguments }),
         )
+    }
+
+    /// The result of a call with these parameters.
+    pub(crate) fn call_with(&mut self, params: Value) -> Value {
+        let id = self.send("tools/call", params);
+        self.result(id)
     }
 
     /// The result of a call.
