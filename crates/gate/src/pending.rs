@@ -17,6 +17,7 @@ use crate::admit::Admitted;
 use crate::approve::{AT_CLIENT, Approvals, AtClient, atoms, signed};
 use crate::host::{GateError, Host, random};
 use crate::refusal::Refusal;
+use crate::world::Source;
 
 /// What a yes may be that lasts beyond its call.
 const LASTING: [Choice; 2] = [Choice::Session, Choice::Ever];
@@ -61,33 +62,58 @@ pub(crate) fn question(
     decision: &CallDecision,
 ) -> Result<Question, GateError> {
     let (policies, people) = asks(decision);
-    let now = host.judge.now();
-    let patience = i64::try_from(host.approvals.patience.as_secs()).unwrap_or(i64::MAX);
-    let subject = &admitted.subject;
-    Ok(Question {
-        id: random::<16>()?,
-        session: subject.session.clone().unwrap_or_default(),
-        plugin: admitted.source.manifest.id().to_string(),
-        digest: admitted.source.digest_hex(),
-        user: line(&host.judge.user.name),
-        agent: line(subject.agent.as_deref().unwrap_or_default()),
-        task: host.judge.labels.iter().map(|label| line(label)).collect(),
+    let matter = Matter {
         about: About::Call {
             tool: tool.to_owned(),
             arguments: Shown::of(&Value::Object(arguments.clone())),
         },
-        reasons: decision
-            .reasons
-            .iter()
-            .map(|reason| line(&reason.to_string()))
-            .collect(),
+        reasons: &decision.reasons,
         policies,
         people,
-        given: Vec::new(),
-        asked: now,
-        until: now.saturating_add(patience),
-        request: String::new(),
-    })
+    };
+    matter.question(host, &admitted.subject, &admitted.source)
+}
+
+/// What is asked, and why.
+pub(crate) struct Matter<'a> {
+    pub(crate) about: About,
+    pub(crate) reasons: &'a [Reason],
+    pub(crate) policies: Vec<String>,
+    pub(crate) people: u8,
+}
+
+impl Matter<'_> {
+    /// The question as people see it, from now until the gate's patience ends.
+    ///
+    /// # Errors
+    /// A system without random numbers.
+    pub(crate) fn question(
+        self,
+        host: &Host,
+        subject: &Subject,
+        source: &Source,
+    ) -> Result<Question, GateError> {
+        let now = host.judge.now();
+        let patience = i64::try_from(host.approvals.patience.as_secs()).unwrap_or(i64::MAX);
+        let reasons = self.reasons.iter();
+        Ok(Question {
+            id: random::<16>()?,
+            session: subject.session.clone().unwrap_or_default(),
+            plugin: source.manifest.id().to_string(),
+            digest: source.digest_hex(),
+            user: line(&host.judge.user.name),
+            agent: line(subject.agent.as_deref().unwrap_or_default()),
+            task: host.judge.labels.iter().map(|label| line(label)).collect(),
+            about: self.about,
+            reasons: reasons.map(|reason| line(&reason.to_string())).collect(),
+            policies: self.policies,
+            people: self.people,
+            given: Vec::new(),
+            asked: now,
+            until: now.saturating_add(patience),
+            request: String::new(),
+        })
+    }
 }
 
 /// The policies that want a person's yes to a call, and the number of people.

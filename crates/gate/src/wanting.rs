@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bailiwick_approval::{About, Question, line};
+use bailiwick_approval::{About, Question};
 use bailiwick_audit::Subject;
 use bailiwick_capability::{Grant, Granted};
 use bailiwick_policy::{Agent, Effect, Reason};
@@ -10,9 +10,9 @@ use bailiwick_token::{Ask, Asks, Token};
 use tokio_util::sync::CancellationToken;
 
 use crate::admit::{admit_approved, seal, verified};
-use crate::host::{GateError, Host, random};
+use crate::host::{GateError, Host};
 use crate::note::Note;
-use crate::pending::Pending;
+use crate::pending::{Matter, Pending};
 use crate::record::policies;
 use crate::refusal::Refusal;
 use crate::session::Session;
@@ -86,28 +86,13 @@ pub(crate) fn wanting(
     let subject = host
         .subject(session, agent)
         .with_plugin(source.manifest.id().as_str(), source.digest_hex());
-    let at = host.judge.now();
-    let patience = i64::try_from(host.approvals.patience.as_secs()).unwrap_or(i64::MAX);
-    let question = Question {
-        id: random::<16>()?,
-        session: session.to_owned(),
-        plugin: source.manifest.id().to_string(),
-        digest: source.digest_hex(),
-        user: line(&host.judge.user.name),
-        agent: line(subject.agent.as_deref().unwrap_or_default()),
-        task: host.judge.labels.iter().map(|label| line(label)).collect(),
+    let matter = Matter {
         about: About::Atoms(asked.iter().map(ToString::to_string).collect()),
-        reasons: reasons
-            .iter()
-            .map(|reason| line(&reason.to_string()))
-            .collect(),
+        reasons: &reasons,
         policies,
         people,
-        given: Vec::new(),
-        asked: at,
-        until: at.saturating_add(patience),
-        request: String::new(),
     };
+    let question = matter.question(host, &subject, source)?;
     Ok(Some(Wanting {
         source: source.clone(),
         subject,
