@@ -1,10 +1,7 @@
 //! What is not as it was when a gate last ran: keys made, policies changed. In the log before it takes effect.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use anyhow::Context as _;
 use bailiwick_audit::{Event, Log, Subject};
 use bailiwick_token::Keys;
 
@@ -68,20 +65,7 @@ pub(crate) fn seen(home: &Home, digest: &str) -> anyhow::Result<()> {
 }
 
 fn seen_at(path: &Path, digest: &str) -> anyhow::Result<()> {
-    replace(path, digest).with_context(|| format!("cannot write `{}`", path.display()))
-}
-
-fn replace(path: &Path, digest: &str) -> anyhow::Result<()> {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".{}", bailiwick_gate::host::session_id()?));
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&aside)?;
-    writeln!(file, "{digest}")?;
-    std::fs::rename(&aside, path)?;
-    Ok(())
+    crate::whole::replace(path, &format!("{digest}\n"))
 }
 
 fn person() -> Subject {

@@ -23,6 +23,7 @@ mod serve;
 mod token;
 mod trusted;
 mod walls;
+mod whole;
 mod witness;
 mod workspace;
 

@@ -1,7 +1,5 @@
 //! `bailiwick serve`: the gate on standard input and output.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -172,16 +170,13 @@ fn notes(tokens: Option<PathBuf>) -> Notes {
         if let Some(path) = &tokens
             && let Err(error) = write_tokens(path, session)
         {
-            eprintln!(
-                "bailiwick: cannot write the tokens to `{}`: {error}",
-                path.display()
-            );
+            eprintln!("bailiwick: the tokens are not told: {error:#}");
         }
     })
 }
 
 /// A JSON object a line, whole or not at all.
-fn write_tokens(path: &Path, session: &Session) -> std::io::Result<()> {
+fn write_tokens(path: &Path, session: &Session) -> anyhow::Result<()> {
     let line = |plugin: &Arc<Plugin>| {
         let token = plugin.admitted.token_base64();
         format!(
@@ -190,16 +185,7 @@ fn write_tokens(path: &Path, session: &Session) -> std::io::Result<()> {
         )
     };
     let lines: String = session.plugins().iter().map(line).collect();
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".{}", session.id));
-    let aside = Path::new(&aside);
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(aside)?;
-    let written = file.write_all(lines.as_bytes());
-    written.and_then(|()| std::fs::rename(aside, path))
+    crate::whole::replace(path, &lines)
 }
 
 fn tell(session: &Session, notes: &[Note]) {

@@ -1,7 +1,7 @@
 //! Answers for good, in a file of policies beside the keys.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -65,7 +65,7 @@ impl Policies {
         fresh.sources.push(PolicySource::new(name, grown.clone()));
         // What would keep the next gate from starting is not written.
         Pdp::load(&fresh.sources, &fresh.classification)?;
-        replace(&path, &grown)
+        crate::whole::replace(&path, &grown)
     }
 }
 
@@ -102,25 +102,4 @@ fn lock(path: &Path) -> anyhow::Result<File> {
         .with_context(|| format!("cannot open `{}`", aside.display()))?;
     rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
     Ok(file)
-}
-
-fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
-    let aside = path.with_extension(bailiwick_gate::host::session_id()?);
-    let cannot = || format!("cannot write `{}`", path.display());
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&aside)
-        .with_context(cannot)?;
-    let written = file
-        .write_all(text.as_bytes())
-        .and_then(|()| file.sync_all());
-    written
-        .and_then(|()| std::fs::rename(&aside, path))
-        .with_context(cannot)?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .with_context(cannot)
 }
