@@ -39,6 +39,12 @@ impl Grant {
         self.atoms.iter().any(|atom| atom.permits(operation))
     }
 
+    /// Whether the atom lies inside an atom of this.
+    #[must_use]
+    pub fn holds(&self, atom: &Granted) -> bool {
+        self.atoms.iter().any(|has| has.contains(atom))
+    }
+
     /// The atoms of one kind.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Granted> {
         self.atoms
@@ -59,10 +65,7 @@ impl Grant {
     /// Whether every atom of `other` lies inside an atom of `self`.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
-        other
-            .atoms
-            .iter()
-            .all(|b| self.atoms.iter().any(|a| a.contains(b)))
+        other.atoms.iter().all(|atom| self.holds(atom))
     }
 }
 

@@ -84,32 +84,13 @@ pub async fn admit(
         Ok(assessment) => assessment,
         Err(why) => return refuse(host, &subject, Refused::NoWall(why)).await,
     };
-    let context = host.judge.context(builder.wall().name());
-    let decision = load_decision(&assessment, &context);
-    if let Err(error) = host.recorder.durable(&subject, decision).await {
-        return too_large(host, &subject, error).await;
-    }
-    if !assessment.loadable() {
-        let missing = assessment.missing.join("\n");
-        return refuse(host, &subject, Refused::NotGranted(missing)).await;
-    }
-    let token = match seal(
-        host,
-        session,
-        agent,
-        &source,
-        &assessment.grant,
-        calls_only(host),
-    ) {
-        Ok(token) => token,
-        Err(why) => return refuse(host, &subject, Refused::NoToken(why)).await,
-    };
     let decided = Decided {
-        source,
+        source: source.clone(),
         assessment,
         subject,
         builder,
     };
+    let token = |grant: &Grant| seal(host, session, agent, &source, grant, calls_only(host));
     decided
         .admitted(host, session, token, Grant::default())
         .await
@@ -136,33 +117,25 @@ pub(crate) async fn admit_approved(
         Ok(judged) => judged,
         Err(why) => return refuse(host, &subject, Refused::NoWall(why)).await,
     };
-    let context = host.judge.context(builder.wall().name());
-    let decision = load_decision(&assessment, &context);
-    host.recorder.durable(&subject, decision).await?;
-    if !assessment.loadable() {
-        let missing = assessment.missing.join("\n");
-        return refuse(host, &subject, Refused::NotGranted(missing)).await;
-    }
-    // Policy may say less by now than when people were asked.
-    let narrowing = Narrowing {
-        grant: assessment.grant.clone(),
-        expires: None,
-        by: None,
-    };
-    let token = match attenuate(&approved.token, &narrowing) {
-        Ok(token) => token,
-        Err(error) => return refuse(host, &subject, Refused::NoToken(error.to_string())).await,
-    };
     let decided = Decided {
         source,
         assessment,
         subject,
         builder,
     };
+    // Policy may say less by now than when people were asked.
+    let token = |grant: &Grant| {
+        let narrowing = Narrowing {
+            grant: grant.clone(),
+            expires: None,
+            by: None,
+        };
+        attenuate(&approved.token, &narrowing).map_err(|error| error.to_string())
+    };
     decided.admitted(host, session, token, extra).await
 }
 
-/// A plugin that may be admitted.
+/// A plugin on which policy decided.
 struct Decided {
     source: Arc<Source>,
     assessment: Assessment,
@@ -171,12 +144,12 @@ struct Decided {
 }
 
 impl Decided {
-    /// Verifies the seal, records it and prepares the plugin.
+    /// Records the decision; seals what may be loaded, records the seal and prepares the plugin.
     async fn admitted(
         self,
         host: &Host,
         session: &str,
-        token: Token,
+        sealed: impl FnOnce(&Grant) -> Result<Token, String>,
         extra: Grant,
     ) -> Result<Admission, GateError> {
         let Self {
@@ -185,6 +158,19 @@ impl Decided {
             subject,
             builder,
         } = self;
+        let context = host.judge.context(builder.wall().name());
+        let decision = load_decision(&assessment, &context);
+        if let Err(error) = host.recorder.durable(&subject, decision).await {
+            return too_large(host, &subject, error).await;
+        }
+        if !assessment.loadable() {
+            let missing = assessment.missing.join("\n");
+            return refuse(host, &subject, Refused::NotGranted(missing)).await;
+        }
+        let token = match sealed(&assessment.grant) {
+            Ok(token) => token,
+            Err(why) => return refuse(host, &subject, Refused::NoToken(why)).await,
+        };
         let sealed = match verified(host, session, &source, &token) {
             Ok(sealed) => sealed,
             Err(why) => return refuse(host, &subject, Refused::NoToken(why)).await,

@@ -2,7 +2,7 @@
 //! built from no more than the token says.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bailiwick_audit::Event;
 use bailiwick_token::Token;
@@ -122,7 +122,14 @@ impl Session {
         if let Some(running) = narrowed.get(&key) {
             return Ok(Ok(running.clone()));
         }
-        narrowed.retain(|_, one| one.admitted.holds(host).is_ok());
+        let lapsed = narrowed
+            .extract_if(|_, one| one.admitted.holds(host).is_err())
+            .collect::<Vec<_>>();
+        for (_, one) in lapsed {
+            if let Err(lapse) = one.admitted.holds(host) {
+                one.lapse(host, &lapse).await?;
+            }
+        }
         if narrowed.len() >= MAX_NARROWED {
             return Ok(Err(format!(
                 "{MAX_NARROWED} narrowed tokens are in use: let one expire, or revoke it"
@@ -168,11 +175,7 @@ impl Session {
 
     /// Every plugin that runs, narrowed ones last.
     pub(crate) async fn running(&self) -> Vec<Arc<Plugin>> {
-        let shelf = self
-            .shelf
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let shelf = self.shelf();
         let narrowed = self.narrowed.lock().await;
         shelf
             .plugins()

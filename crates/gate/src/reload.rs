@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bailiwick_audit::Event;
-use bailiwick_capability::{Grant, Granted};
+use bailiwick_capability::Grant;
 use bailiwick_policy::Pdp;
 
 use crate::admit::admit_approved;
@@ -48,12 +48,8 @@ impl Change {
         let id = self.source.manifest.id();
         let (before, after) = (self.before(), self.after());
         let beyond = |one: &Grant, other: &Grant| {
-            let more = one
-                .atoms()
-                .iter()
-                .filter(|atom| !within(other, atom))
-                .cloned();
-            lines(&Grant::new(more))
+            let more = one.atoms().iter().filter(|atom| !other.holds(atom));
+            lines(&Grant::new(more.cloned()))
         };
         let mut told: Vec<String> = Vec::new();
         match (&self.running, &self.grant) {
@@ -73,10 +69,6 @@ impl Change {
         );
         told
     }
-}
-
-fn within(grant: &Grant, atom: &Granted) -> bool {
-    grant.atoms().iter().any(|has| has.contains(atom))
 }
 
 impl Session {

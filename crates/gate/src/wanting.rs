@@ -60,8 +60,8 @@ pub(crate) fn wanting(
     let Ok(then) = host.judge.assess_approved(session, agent, source, &most) else {
         return Ok(None);
     };
-    let held = |atom: &&Granted| then.grant.atoms().iter().any(|has| has.contains(atom));
-    let asked: Vec<Granted> = most.atoms().iter().filter(held).cloned().collect();
+    let held = most.atoms().iter().filter(|atom| then.grant.holds(atom));
+    let asked: Vec<Granted> = held.cloned().collect();
     if asked.is_empty() || !then.loadable() {
         return Ok(None);
     }

@@ -77,7 +77,7 @@ fn outcome(asked: &Capability, found: &Findings) -> Outcome {
         return Outcome::Grant(whole);
     }
     let mut pending = inside(&found.approvable).atoms().to_vec();
-    pending.retain(|atom| !granted.atoms().iter().any(|has| has.contains(atom)));
+    pending.retain(|atom| !granted.holds(atom));
     let granted = granted.atoms().to_vec();
     match (granted.is_empty(), pending.is_empty()) {
         (_, false) => Outcome::Ask { granted, pending },

@@ -126,8 +126,8 @@ impl Decision {
         let Outcome::Ask { granted, pending } = &mut self.outcome else {
             return self;
         };
-        let is_approved = |atom: &Granted| approved.atoms().iter().any(|has| has.contains(atom));
-        let (now, later): (Vec<_>, Vec<_>) = pending.drain(..).partition(is_approved);
+        let (now, later): (Vec<_>, Vec<_>) =
+            pending.drain(..).partition(|atom| approved.holds(atom));
         let granted = Grant::new(granted.drain(..).chain(now)).atoms().to_vec();
         let whole = Granted::whole(self.asked.clone());
         self.outcome = match later.is_empty() {
