@@ -40,6 +40,7 @@ impl Context {
         match &dialled {
             Ok(_) => {
                 self.counts.connections.fetch_add(1, Ordering::Relaxed);
+                self.denials.used(Kind::NetworkAccess.as_str(), target);
             }
             Err(misled @ DialError::Misled { .. }) => self.refuse(target, &misled.to_string()),
             Err(DialError::Failed(_)) => {}

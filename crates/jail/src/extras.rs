@@ -36,7 +36,7 @@ pub struct Extras {
     pub programs: Option<Arc<dyn Programs>>,
     /// What the program's standard streams are, where they are inherited: the host's own unless given.
     pub streams: Option<Arc<[OwnedFd; 3]>>,
-    /// Where the wall tells what it refused.
+    /// Where the wall tells what it refused; and what it let through, if that is wanted, which needs all of it watched.
     pub denials: Denials,
     /// What is watched so that it can be told.
     pub watch: Watch,
@@ -53,6 +53,8 @@ pub enum Watch {
     Acts,
     /// Opening for reading, too, which makes every open dearer.
     Everything,
+    /// Also what only looks whether something is there, for telling what a program needs.
+    Looks,
 }
 
 /// The network inside: `lo` and nothing else.

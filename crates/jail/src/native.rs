@@ -227,11 +227,22 @@ impl Native {
                  folders without holes and programs without arguments",
             ));
         }
+        let wants_uses = extras.denials.wants_uses();
+        if !self.tells && wants_uses {
+            return Err(unsupported(
+                "what a program uses is seen by watching its system calls, and something around this process watches \
+                 those already; run it outside of that",
+            ));
+        }
+        let asked = match wants_uses {
+            true => Watch::Looks,
+            false => extras.watch,
+        };
         Ok(Profile {
             network: extras.network.is_some(),
             terminals: layout.terminals,
             watch: if self.tells {
-                extras.watch.max(needed)
+                asked.max(needed)
             } else {
                 Watch::Nothing
             },
@@ -298,15 +309,16 @@ fn terminal(pipes: &Pipes, socket: Option<i32>) -> Option<TerminalPlan> {
 
 /// Compiled once for each profile.
 fn filter(profile: Profile) -> &'static [libc::sock_filter] {
-    static FILTERS: [[[OnceLock<Vec<libc::sock_filter>>; 3]; 2]; 2] =
-        [const { [const { [const { OnceLock::new() }; 3] }; 2] }; 2];
+    static FILTERS: [[[OnceLock<Vec<libc::sock_filter>>; 4]; 2]; 2] =
+        [const { [const { [const { OnceLock::new() }; 4] }; 2] }; 2];
     let [without, with] = &FILTERS;
     let [alone, networked] = if profile.terminals { with } else { without };
-    let [nothing, acts, everything] = if profile.network { networked } else { alone };
+    let [nothing, acts, everything, looks] = if profile.network { networked } else { alone };
     let slot = match profile.watch {
         Watch::Nothing => nothing,
         Watch::Acts => acts,
         Watch::Everything => everything,
+        Watch::Looks => looks,
     };
     slot.get_or_init(|| seccomp::compile(profile))
 }

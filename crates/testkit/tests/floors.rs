@@ -12,7 +12,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Pure: no I/O, no clock, no async.
-const PURE: &[&str] = &["capability", "manifest", "tlog"];
+const PURE: &[&str] = &["capability", "manifest", "tlog", "learn"];
 /// One foreign standard each.
 const STANDARDS: &[&str] = &["policy", "token", "audit", "mcp", "witness"];
 /// Concrete walls and what serves them.

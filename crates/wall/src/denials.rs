@@ -1,9 +1,10 @@
-//! What a wall refused, gathered until the host records it.
+//! What a wall refused, gathered until the host records it; where somebody wants to know, also what it let through.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::Denied;
+use crate::uses::{Used, Uses};
 
 /// Different denials kept between two looks; a plugin that invents more only raises a count.
 pub const MAX_PENDING: usize = 256;
@@ -16,7 +17,10 @@ pub const MAX_TARGET: usize = 4096;
 /// The same operation on the same target is kept once and counted. Beyond [`MAX_PENDING`] different ones,
 /// the rest are counted by operation, without targets: a flood is told, never lost, and takes bounded memory.
 #[derive(Debug, Clone, Default)]
-pub struct Denials(Arc<Mutex<Pending>>);
+pub struct Denials {
+    pending: Arc<Mutex<Pending>>,
+    uses: Option<Uses>,
+}
 
 #[derive(Debug, Default)]
 struct Pending {
@@ -30,6 +34,34 @@ impl Denials {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A list that takes what a wall lets through as well.
+    #[must_use]
+    pub fn with_uses() -> Self {
+        Self {
+            uses: Some(Uses::default()),
+            ..Self::default()
+        }
+    }
+
+    /// Whether anybody wants to know what is let through.
+    #[must_use]
+    pub fn wants_uses(&self) -> bool {
+        self.uses.is_some()
+    }
+
+    /// Adds what was let through, where anybody wants to know. See [`Used`] for the target.
+    pub fn used(&self, operation: &str, target: &str) {
+        if let Some(uses) = &self.uses {
+            uses.add(operation, target);
+        }
+    }
+
+    /// Takes what was let through since the last time.
+    #[must_use]
+    pub fn take_uses(&self) -> Vec<Used> {
+        self.uses.as_ref().map(Uses::take).unwrap_or_default()
     }
 
     /// Adds one refusal. Text from inside is data; a long target is cut.
@@ -82,11 +114,11 @@ impl Denials {
     }
 
     fn lock(&self) -> MutexGuard<'_, Pending> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn cut(target: &str) -> String {
+pub(crate) fn cut(target: &str) -> String {
     let mut end = target.len().min(MAX_TARGET);
     while !target.is_char_boundary(end) {
         end -= 1;

@@ -11,6 +11,7 @@ mod private;
 mod report;
 mod resolve;
 mod secret;
+mod uses;
 
 pub use address::not_public;
 pub use denials::{Denials, MAX_PENDING, MAX_TARGET};
@@ -20,3 +21,4 @@ pub use private::{NoPrefix, Prefix, PrivateNames};
 pub use report::{HeldAtom, Hold, Report, Wall, WallError};
 pub use resolve::{Addresses, Resolve, misleads};
 pub use secret::{Binding, MAX_SECRET, Place, Secret, SecretValue};
+pub use uses::{MAX_USES, Used};

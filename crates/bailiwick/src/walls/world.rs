@@ -192,7 +192,7 @@ impl NativeWall {
             let own = program.program.clone();
             extend_by(&mut program.closure, &own, &grant, settings)?;
         }
-        let egress = self.egress(&grant, around.record)?;
+        let egress = self.egress(&grant, &around)?;
         let mut extras = Extras {
             denials: around.denials,
             watch: self.watch,
@@ -209,7 +209,7 @@ impl NativeWall {
         })
     }
 
-    fn egress(&self, grant: &Grant, record: Record) -> Result<Option<Prepared>, WallError> {
+    fn egress(&self, grant: &Grant, around: &Surroundings) -> Result<Option<Prepared>, WallError> {
         let secrets = grant
             .of_kind(Kind::UseSecret)
             .map(|atom| self.secret(&atom.to_string(), exact(atom)));
@@ -217,7 +217,7 @@ impl NativeWall {
         let settings = bailiwick_egress::Settings {
             extra_roots: self.extra_roots.clone(),
             private: self.private.clone(),
-            secret_uses: Some(Arc::new(Uses(record))),
+            secret_uses: Some(Arc::new(Uses(around.clone()))),
             ..bailiwick_egress::Settings::default()
         };
         Prepared::new(grant, secrets, settings)
@@ -252,7 +252,7 @@ fn exact(atom: &Granted) -> Option<&str> {
 }
 
 /// Every use of a secret is in the log before its first byte leaves.
-struct Uses(Record);
+struct Uses(Surroundings);
 
 impl SecretUses for Uses {
     fn about_to_use<'a>(&'a self, secret: &'a str, destination: &'a str) -> MayUse<'a> {
@@ -261,10 +261,9 @@ impl SecretUses for Uses {
                 secret: secret.to_owned(),
                 destination: destination.to_owned(),
             };
-            self.0
-                .durable(event)
-                .await
-                .map_err(|error| error.to_string())
+            let recorded = self.0.record.durable(event).await;
+            self.0.denials.used(Kind::UseSecret.as_str(), secret);
+            recorded.map_err(|error| error.to_string())
         })
     }
 }

@@ -172,7 +172,13 @@ impl Front {
 
     fn decide(&self, parts: &Parts) -> Result<Point, Refusal> {
         let server = self.server.as_ref();
-        decide(&self.context, &self.dialled, self.scheme, server, parts).map_err(|denied| {
+        let decided = decide(&self.context, &self.dialled, self.scheme, server, parts);
+        if let Ok(point) = &decided {
+            let scope = point.scope.to_string();
+            let denials = &self.context.denials;
+            denials.used(Kind::NetworkAccess.as_str(), &scope);
+        }
+        decided.map_err(|denied| {
             self.context.refuse(&denied.target, &denied.reason);
             let (method, url) = denied.target.split_once(' ').unwrap_or_default();
             Refusal::missing(

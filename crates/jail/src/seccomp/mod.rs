@@ -156,7 +156,7 @@ fn allow() -> sock_filter {
 fn refuse(errno: i32, profile: Profile) -> sock_filter {
     match profile.watch {
         Watch::Nothing => fail(errno),
-        Watch::Acts | Watch::Everything => ask(),
+        Watch::Acts | Watch::Everything | Watch::Looks => ask(),
     }
 }
 
@@ -232,7 +232,7 @@ fn search(runs: &[(u32, Verdict)], profile: Profile) -> Vec<sock_filter> {
 pub(crate) fn compile(profile: Profile) -> Vec<sock_filter> {
     let foreign = match profile.watch {
         Watch::Nothing => op(RETURN, libc::SECCOMP_RET_KILL_PROCESS, 0, 0),
-        Watch::Acts | Watch::Everything => ask(),
+        Watch::Acts | Watch::Everything | Watch::Looks => ask(),
     };
     let mut out = vec![
         op(LOAD, ARCH, 0, 0),

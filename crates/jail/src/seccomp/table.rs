@@ -270,6 +270,14 @@ const fn at(argument: u32) -> Watched {
     Watched::Unless(no_bits(argument, READS_ONLY))
 }
 
+/// About a descriptor, not about a path: nothing is looked for.
+const fn of_path(argument: u32) -> Watched {
+    Watched::Unless(Test {
+        negated: true,
+        ..no_bits(argument, c::AT_EMPTY_PATH as u32)
+    })
+}
+
 const fn given(argument: u32) -> Watched {
     Watched::Unless(one_of(argument, &[0]))
 }
@@ -330,6 +338,21 @@ pub(crate) const WATCHED: &[(c::c_long, Watch, Watched)] = &[
     #[cfg(target_arch = "x86_64")]
     (c::SYS_futimesat, Watch::Acts, given(1)),
     (c::SYS_renameat, Watch::Acts, Watched::Always),
+    (c::SYS_newfstatat, Watch::Looks, of_path(3)),
+    (c::SYS_statx, Watch::Looks, of_path(2)),
+    (c::SYS_faccessat, Watch::Looks, Watched::Always),
+    (c::SYS_faccessat2, Watch::Looks, Watched::Always),
+    (c::SYS_readlinkat, Watch::Looks, Watched::Always),
+    (c::SYS_chdir, Watch::Looks, Watched::Always),
+    (c::SYS_inotify_add_watch, Watch::Looks, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_stat, Watch::Looks, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_lstat, Watch::Looks, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_access, Watch::Looks, Watched::Always),
+    #[cfg(target_arch = "x86_64")]
+    (c::SYS_readlink, Watch::Looks, Watched::Always),
 ];
 
 /// Calls that may always be made: what they reach, the mounts, Landlock and the namespaces decide.

@@ -213,7 +213,12 @@ fn the_program_stays_small() {
 }
 
 fn profiles() -> impl Strategy<Value = Profile> {
-    let watch = prop::sample::select(vec![Watch::Nothing, Watch::Acts, Watch::Everything]);
+    let watch = prop::sample::select(vec![
+        Watch::Nothing,
+        Watch::Acts,
+        Watch::Everything,
+        Watch::Looks,
+    ]);
     (any::<bool>(), any::<bool>(), watch).prop_map(|(network, terminals, watch)| Profile {
         network,
         terminals,
@@ -266,7 +271,7 @@ fn locks_and_pipes_pass_by_the_host_or_there_are_none() {
         libc::F_OFD_SETLK,
         libc::F_OFD_SETLKW,
     ];
-    for watch in [Watch::Acts, Watch::Everything] {
+    for watch in [Watch::Acts, Watch::Everything, Watch::Looks] {
         for lock in locks {
             assert_eq!(on(watch, libc::SYS_fcntl, lock), ASK);
         }

@@ -20,6 +20,10 @@ pub(super) enum Tried {
     /// With these flags of open(2).
     Open(i32),
     Run,
+    /// Only whether it is there, and what it is.
+    Look {
+        follow: bool,
+    },
     /// Making an entry that is not there yet, which needs this right of Landlock.
     Make(u64),
     /// Removing or moving an entry, or giving it a further name.
@@ -42,7 +46,7 @@ impl Tried {
             }
             Self::Run => true,
             Self::Make(_) | Self::Take | Self::Replace => false,
-            Self::Change { follow } => follow,
+            Self::Change { follow } | Self::Look { follow } => follow,
         }
     }
 }
@@ -96,8 +100,32 @@ pub(super) fn attempt(call: &Notification) -> Option<Attempt> {
             let at = at(call, a, read_path(call.pid, b)?);
             paths(call, vec![(at, Tried::Change { follow: true })])
         }
-        _ => paths(call, entries(Call::read(call).ok()??)),
+        _ => match look(call) {
+            Some(look) => paths(call, vec![look]),
+            None => paths(call, entries(Call::read(call).ok()??)),
+        },
     }
+}
+
+/// A call that only looks.
+fn look(call: &Notification) -> Option<(Named, Tried)> {
+    let [a, b, d, e, ..] = call.args;
+    let unless = |flags: u64| flags & c::AT_SYMLINK_NOFOLLOW as u64 == 0;
+    let (follow, named) = match c::c_long::from(call.number) {
+        c::SYS_newfstatat => (unless(e), at(call, a, read_path(call.pid, b)?)),
+        c::SYS_statx => (unless(d), at(call, a, read_path(call.pid, b)?)),
+        c::SYS_faccessat => (true, at(call, a, read_path(call.pid, b)?)),
+        c::SYS_faccessat2 => (unless(e), at(call, a, read_path(call.pid, b)?)),
+        c::SYS_readlinkat => (false, at(call, a, read_path(call.pid, b)?)),
+        c::SYS_chdir => (true, here(call, read_path(call.pid, a)?)),
+        c::SYS_inotify_add_watch => (true, here(call, read_path(call.pid, b)?)),
+        #[cfg(target_arch = "x86_64")]
+        c::SYS_stat | c::SYS_access => (true, here(call, read_path(call.pid, a)?)),
+        #[cfg(target_arch = "x86_64")]
+        c::SYS_lstat | c::SYS_readlink => (false, here(call, read_path(call.pid, a)?)),
+        _ => return None,
+    };
+    Some((named, Tried::Look { follow }))
 }
 
 fn here(call: &Notification, path: PathBuf) -> Named {

@@ -13,6 +13,7 @@ mod inside;
 mod observe;
 mod programs;
 mod refused;
+mod used;
 mod view;
 
 use std::io;
@@ -158,6 +159,9 @@ impl Supervisor {
             return self.run(&call);
         }
         let judged = judge(self.profile, call.arch, call.number, &call.args);
+        if armed && judged == Judged::Watched {
+            self.observer.note(self.listener.as_fd(), &call);
+        }
         if armed
             && judged == Judged::Watched
             && self

@@ -9,6 +9,7 @@ use bailiwick_wall::Denials;
 
 use super::attempt::{Attempt, Tried, attempt};
 use super::inside::{Found, Inside, interpreter};
+use super::used::used;
 use super::view::{Refusal, View};
 use crate::sys::Errno;
 use crate::sys::notify::{self, Notification};
@@ -70,6 +71,32 @@ impl Observer {
             (false, false) => {}
         }
         outcome
+    }
+
+    /// Tells what a call is about to use, where anybody wants to know, before it goes on by whatever way.
+    pub(super) fn note(&mut self, listener: BorrowedFd<'_>, call: &Notification) {
+        if !self.denials.wants_uses() {
+            return;
+        }
+        let attempt = attempt(call);
+        if self.inside.is_none() {
+            // Else its number may be another's by now.
+            self.inside = Inside::of(call.pid)
+                .ok()
+                .filter(|_| notify::still_waits(listener, call.id));
+        }
+        let (Some(inside), Some(Attempt::Paths { paths, own })) = (&self.inside, attempt) else {
+            return;
+        };
+        for (path, tried) in paths {
+            let found = inside.find(&path, tried.follows(), own);
+            if self.found_out(&path, tried, own).is_some() {
+                continue;
+            }
+            for (operation, target) in used(inside, tried, &found, own) {
+                self.denials.used(operation, &target);
+            }
+        }
     }
 
     fn refusals(&mut self, attempt: Attempt) -> Vec<Refusal> {

@@ -212,6 +212,7 @@ impl Run {
                 notify::fail(self.listener.as_fd(), self.id, Errno::PERM.raw_os_error())
             }
             Ok(mut running) => {
+                self.denials.used("execute_code", &text);
                 let status = self.wait(&mut running.jailed);
                 notify::give(self.listener.as_fd(), self.id, status.into())
             }

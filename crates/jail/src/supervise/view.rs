@@ -162,6 +162,8 @@ impl View {
             Tried::Take => self.take(found),
             Tried::Replace => self.replace(found),
             Tried::Change { .. } => self.change(found),
+            // Too many look in too many places for each to be told.
+            Tried::Look { .. } => None,
         }?;
         let (operation, path, _) = &refusal;
         let quiet = path == Path::new(TERMINAL) || (*operation == "read_files" && untold(path));

@@ -1,0 +1,13 @@
+//! From what a plugin was seen to use, the least that it has to ask for.
+//!
+//! Pure: what was seen comes in, capabilities with their evidence go out. What is seen comes from inside a wall, so it
+//! is good for a proposal to a person, never for a decision.
+
+mod files;
+mod lessons;
+mod propose;
+mod seen;
+
+pub use lessons::{Lesson, Lessons, MAX_LESSONS};
+pub use propose::{Evidence, Line, MANY, Proposal, propose};
+pub use seen::Seen;
