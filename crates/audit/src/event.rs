@@ -173,6 +173,9 @@ pub enum Event {
         grant: Vec<String>,
         /// The tools that it offers, where known.
         tools: Vec<String>,
+        /// Whether everything that it uses of the grant is told.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        watched: bool,
     },
     /// Tools are about to be offered: those of one plugin, or those that an agent is shown.
     ToolsListed {
@@ -231,9 +234,9 @@ pub enum Event {
         /// Ids of the policies that determined it.
         policies: Vec<String>,
     },
-    /// A wall that is asked about each operation is about to let one through.
+    /// A wall that is watched let an operation through; the same one again and again is told once for a call.
     OperationAllowed {
-        /// What is about to be done: `network_access`, `execute_code`, …
+        /// What was done: `network_access`, `execute_code`, …
         operation: String,
         /// On what. From the plugin: data, not to be trusted.
         target: String,

@@ -163,6 +163,7 @@ mod tests {
                 wall: "native".into(),
                 grant: vec![text.into()],
                 tools: vec![],
+                watched: false,
             },
             Event::Archived {
                 entries: 256,

@@ -112,7 +112,12 @@ fn of_event(event: &mut Event, visit: Visit<'_>) {
             visit(Own, policy_sha256);
             visit(Mixed, reason);
         }
-        Event::PluginStart { wall, grant, tools } => {
+        Event::PluginStart {
+            wall,
+            grant,
+            tools,
+            watched: _,
+        } => {
             visit(Own, wall);
             each(grant, Mixed, visit);
             each(tools, Own, visit);

@@ -117,6 +117,7 @@ pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
             .collect(),
         progress: progress.clone(),
         token_seconds: i64::try_from(TOKEN_LIFE.as_secs())?,
+        learning: None,
         config_digest: sha256_hex(format!("{config:?}").as_bytes()),
         policy_digest,
     })

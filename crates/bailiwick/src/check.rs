@@ -1,6 +1,7 @@
 //! `bailiwick check`: what a plugin asks, what it gets, and why. Nothing of the plugin runs.
 
 mod runs;
+mod unused;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use crate::report::{FINE, FOUND, say, table};
 use crate::serve::configured;
 
 use runs::Runs;
+use unused::Uses;
 
 pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = Config::find(named)?;
@@ -53,6 +55,9 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
             (source, assessment)
         })
         .collect();
+    if let Some(log) = args.against.as_deref().filter(|_| args.unused) {
+        return tell_unused(&reports, log, args.json);
+    }
     if args.json {
         let all: Vec<Value> = reports
             .iter()
@@ -78,6 +83,31 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
         .iter()
         .all(|(_, report)| report.as_ref().is_ok_and(Assessment::loadable));
     Ok(ExitCode::from(if fine { FINE } else { FOUND }))
+}
+
+/// What of the grants a log shows no use of.
+fn tell_unused(
+    reports: &[(Source, Result<Assessment, String>)],
+    log: &Path,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let loadable = reports.iter().filter_map(|(source, report)| {
+        let report = report.as_ref().ok().filter(|report| report.loadable())?;
+        Some(Uses::of(source, report))
+    });
+    let mut all: Vec<Uses> = loadable.collect();
+    unused::read(log, &mut all)?;
+    if as_json {
+        let all: Vec<Value> = all.iter().map(Uses::json).collect();
+        say!(
+            "{}",
+            serde_json::to_string_pretty(&json!({ "plugins": all }))?
+        );
+    } else {
+        all.iter().for_each(Uses::show);
+    }
+    let found = all.iter().any(Uses::any_unused);
+    Ok(ExitCode::from(if found { FOUND } else { FINE }))
 }
 
 /// What its runtime needs, apart from what it is granted; none where it would not be loaded.

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Run any program inside the wall
     Exec(ExecArgs),
+    /// Serve one MCP server, watch what it uses, and propose the smallest manifest that covers it
+    Learn(LearnArgs),
     /// Show what a plugin asks, what it gets, and why
     Check(CheckArgs),
     /// Read and verify the audit log
@@ -98,8 +100,27 @@ pub(crate) struct ServeArgs {
     /// Write the session's tokens to a file that only you may read, for a host that narrows them
     #[arg(long, value_name = "FILE")]
     pub(crate) tokens: Option<PathBuf>,
+    /// Watch what native plugins use, and write the smallest manifests that cover it into a folder
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) learn: Option<PathBuf>,
     /// One MCP server to put the gate in front of; it asks for what `--allow` grants
     #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LearnArgs {
+    /// The bound within which it is watched; the working directory unless named. Policy may narrow it
+    #[command(flatten)]
+    pub(crate) given: Given,
+    /// Where the proposed manifest goes instead of standard error; an existing file is not replaced
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    /// Write what was granted, proposed and never used to a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// The MCP server and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
 }
 
@@ -134,6 +155,12 @@ pub(crate) struct CheckArgs {
     /// A plugin's folder, manifest or component; the configured plugins unless named
     #[arg(value_name = "PLUGIN")]
     pub(crate) plugins: Vec<PathBuf>,
+    /// Show what of the grants was never used, as far as a log tells
+    #[arg(long, requires = "against")]
+    pub(crate) unused: bool,
+    /// The folder of that log
+    #[arg(long, value_name = "LOG", requires = "unused")]
+    pub(crate) against: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -14,6 +14,7 @@ mod embed;
 mod exec;
 mod export;
 mod home;
+mod learn;
 mod origin;
 mod person;
 mod policy;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::DemoPlugin => demo::plugin(),
         Command::Serve(args) => serve::run(args, config).map(|()| ExitCode::SUCCESS),
+        Command::Learn(args) => learn::run(args, config),
         Command::Exec(args) => exec::run(args, config),
         Command::Check(args) => check::run(args, config),
         Command::Doctor(args) => doctor::run(args, config),

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use bailiwick_capability::Capability;
 use bailiwick_gate::discover::{discover, source};
+use bailiwick_gate::learning::Learning;
 use bailiwick_gate::plugin::Plugin;
 use bailiwick_gate::session::Note;
 use bailiwick_gate::world::Source;
-use bailiwick_gate::{Gate, Notes, Session};
+use bailiwick_gate::{Gate, Host, Notes, Session};
 use bailiwick_manifest::Manifest;
 use bailiwick_mcp::{ServerOptions, serve};
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,45 +24,82 @@ use crate::origin::Origin;
 pub(crate) fn run(args: &ServeArgs, named: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::find(named)?;
     let sources = sources(args, config.as_ref())?;
-    let config = config.unwrap_or_default();
-    let home = Home::locate()?;
-    let parts = Parts::new(&config, &home, &args.given.allow);
-    let origin = Origin::of(&parts);
-    let host = Arc::new(host(&parts)?);
-    let recorder = host.recorder.clone();
-    let asked = host.clone();
     // Names stay as an agent knows them where there is nothing to tell apart.
     let alone = sources.len() == 1;
     let namespaced = args.command.is_empty() && !(args.manifest.is_some() && alone);
-    let gate = Arc::new(Gate::new(
-        host,
+    let proposals = args
+        .learn
+        .as_deref()
+        .map(crate::learn::folder)
+        .transpose()?;
+    let learning = proposals.as_ref().map(|_| Arc::new(Learning::default()));
+    let served = Served {
+        config: config.unwrap_or_default(),
+        allow: &args.given.allow,
         sources,
         namespaced,
-        notes(args.tokens.clone()),
-    ));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    let exports = crate::export::prepare(&config, &home)?;
-    runtime.block_on(crate::export::record(&recorder, &exports))?;
-    let exports = exports.start();
-    let outcome = runtime.block_on(async {
-        tokio::select! {
-            outcome = serve_gate(&gate) => outcome,
-            // Without it, nobody could answer what policy asks.
-            Err(error) = crate::approvals::serve(&home, &asked.approvals) => Err(error),
-            Err(error) = origin.follow(&gate, &recorder) => {
-                let why = format!("{error:#}");
-                // What cannot be recorded must not go on; where the log still works, it says so.
-                let _ = gate.end(&why).await;
-                Err(error)
+        tokens: args.tokens.clone(),
+        learning: learning.clone(),
+    };
+    served.serve()?;
+    match learning.zip(proposals) {
+        Some((learning, proposals)) => crate::learn::propose(&learning, &proposals),
+        None => Ok(()),
+    }
+}
+
+/// What is served, and how.
+pub(crate) struct Served<'a> {
+    pub(crate) config: Config,
+    /// What the person grants by hand.
+    pub(crate) allow: &'a [Capability],
+    pub(crate) sources: Vec<Source>,
+    /// Whether tools carry the names of their plugins.
+    pub(crate) namespaced: bool,
+    /// Where the session's tokens are written.
+    pub(crate) tokens: Option<PathBuf>,
+    /// Where what plugins use is kept.
+    pub(crate) learning: Option<Arc<Learning>>,
+}
+
+impl Served<'_> {
+    /// Serves one client on standard input and output, until it is gone.
+    pub(crate) fn serve(self) -> anyhow::Result<()> {
+        let home = Home::locate()?;
+        let parts = Parts::new(&self.config, &home, self.allow);
+        let origin = Origin::of(&parts);
+        let host = Arc::new(Host {
+            learning: self.learning,
+            ..host(&parts)?
+        });
+        let recorder = host.recorder.clone();
+        let asked = host.clone();
+        let gate = Gate::new(host, self.sources, self.namespaced, notes(self.tokens));
+        let gate = Arc::new(gate);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        let exports = crate::export::prepare(&self.config, &home)?;
+        runtime.block_on(crate::export::record(&recorder, &exports))?;
+        let exports = exports.start();
+        let outcome = runtime.block_on(async {
+            tokio::select! {
+                outcome = serve_gate(&gate) => outcome,
+                // Without it, nobody could answer what policy asks.
+                Err(error) = crate::approvals::serve(&home, &asked.approvals) => Err(error),
+                Err(error) = origin.follow(&gate, &recorder) => {
+                    let why = format!("{error:#}");
+                    // What cannot be recorded must not go on; where the log still works, it says so.
+                    let _ = gate.end(&why).await;
+                    Err(error)
+                }
             }
-        }
-    });
-    exports.finish();
-    // A read of standard input cannot be interrupted, so its thread is not waited for.
-    runtime.shutdown_background();
-    outcome
+        });
+        exports.finish();
+        // A read of standard input cannot be interrupted, so its thread is not waited for.
+        runtime.shutdown_background();
+        outcome
+    }
 }
 
 async fn serve_gate(gate: &Arc<Gate>) -> anyhow::Result<()> {

@@ -113,6 +113,7 @@ fn told() -> Scene {
         wall: "native".into(),
         grant: vec!["read_files:/data/ except /data/hr/".into()],
         tools: vec![],
+        watched: false,
     };
     log.append(&notes, &start).unwrap();
     call(&log, &notes, "1", "notes.search");

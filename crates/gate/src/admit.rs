@@ -9,6 +9,7 @@ use bailiwick_policy::Agent;
 use bailiwick_token::{
     Asks, Claims, Expectation, Narrowing, Token, Verified, attenuate, mint, verify,
 };
+use bailiwick_wall::Denials;
 
 use crate::assess::Assessment;
 use crate::host::{GateError, Host};
@@ -237,8 +238,17 @@ impl Admitted {
             self.preparation.clone(),
             host.variables(&self.source, verified.grant()),
             limits(&self.source),
+            match self.is_watched(host) {
+                true => Denials::with_uses(),
+                false => Denials::new(),
+            },
             host.recorder.on_behalf_of(&self.subject),
         ))
+    }
+
+    /// Whether what it uses is told.
+    fn is_watched(&self, host: &Host) -> bool {
+        host.learning.is_some() && self.builder.tells_uses()
     }
 
     /// A world made of exactly what the token grants, recorded before anything starts in it.
@@ -252,6 +262,7 @@ impl Admitted {
                 wall: self.wall().to_owned(),
                 grant: lines(launch.grant()),
                 tools: Vec::new(),
+                watched: self.is_watched(host),
             },
             Err(reason) => Event::TokenRefused {
                 id: self.token_id(),
@@ -259,6 +270,9 @@ impl Admitted {
             },
         };
         host.recorder.durable(&self.subject, event).await?;
+        if let Some(learning) = host.learning.as_ref().filter(|_| self.is_watched(host)) {
+            learning.begin(self);
+        }
         Ok(world)
     }
 

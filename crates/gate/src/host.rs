@@ -11,6 +11,7 @@ use bailiwick_token::Keys;
 
 use crate::approve::Approvals;
 use crate::assess::{Assessment, assess};
+use crate::learning::Learning;
 use crate::record::Recorder;
 use crate::resolve::SearchPath;
 use crate::trace::of_session;
@@ -84,6 +85,8 @@ pub struct Host {
     pub progress: Progress,
     /// How long a session's grants last, in seconds.
     pub token_seconds: i64,
+    /// Where what plugins use is kept, while somebody wants to know.
+    pub learning: Option<Arc<Learning>>,
     /// Digest of the configuration, for the log.
     pub config_digest: String,
     /// Digest of the policies, for the log.

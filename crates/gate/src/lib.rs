@@ -13,6 +13,7 @@ mod consent;
 pub mod discover;
 pub mod gate;
 pub mod host;
+pub mod learning;
 mod limits;
 pub mod narrowed;
 mod note;

@@ -69,6 +69,7 @@ impl Plugin {
         let pace = Pace::default();
         let denied = pace.hold(instance.denied());
         host.recorder.denied(&admitted.subject, denied).await?;
+        host.used(&admitted, instance.used(), None).await?;
         let declared = match declared {
             Ok(declared) => declared,
             Err(error) => {
@@ -104,6 +105,7 @@ impl Plugin {
             Ok(instance) => instance,
             Err(error) => return Ok(Err(error)),
         };
+        host.used(&self.admitted, instance.used(), None).await?;
         let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(CallError::Cancelled),
@@ -116,6 +118,9 @@ impl Plugin {
         };
         let outcome = outcome.and_then(|result| tool.accept(result));
         self.record_denied(host, instance.as_ref()).await?;
+        let used = instance.used();
+        host.used(&self.admitted, used, Some(&tool.tool.name))
+            .await?;
         self.judge(host, &instance, &outcome).await?;
         Ok(outcome)
     }
@@ -180,6 +185,7 @@ impl Plugin {
             }
             instance.stop().await;
             self.record_denied(host, instance.as_ref()).await?;
+            host.used(&self.admitted, instance.used(), None).await?;
         }
         if self.health().restarts >= MAX_RESTARTS {
             let why = format!(
@@ -276,6 +282,7 @@ impl Plugin {
     async fn end(&self, host: &Host, instance: &dyn Instance, why: &str) -> Result<(), GateError> {
         instance.stop().await;
         self.record_denied(host, instance).await?;
+        host.used(&self.admitted, instance.used(), None).await?;
         let event = Event::PluginEnd {
             status: why.to_owned(),
         };

@@ -9,7 +9,7 @@ use bailiwick_capability::Grant;
 use bailiwick_manifest::Manifest;
 use bailiwick_mcp::{CallToolResult, Tool};
 use bailiwick_token::Verified;
-use bailiwick_wall::{Denials, Denied, Limits, Program, Wall, WallError};
+use bailiwick_wall::{Denials, Denied, Limits, Program, Used, Wall, WallError};
 use serde_json::{Map, Value};
 
 use crate::record::Record;
@@ -89,6 +89,7 @@ impl Launch {
         preparation: Preparation,
         env: Vec<(String, String)>,
         limits: Limits,
+        denials: Denials,
         record: Record,
     ) -> Self {
         Self {
@@ -96,7 +97,7 @@ impl Launch {
             preparation,
             env,
             limits,
-            denials: Denials::new(),
+            denials,
             record,
             grant: token.grant().clone(),
         }
@@ -127,6 +128,11 @@ pub trait Builder: Send + Sync {
         record: Record,
     ) -> Result<Preparation, WallError>;
 
+    /// Whether its worlds can tell what they let through, by [`Instance::used`].
+    fn tells_uses(&self) -> bool {
+        false
+    }
+
     /// Starts the plugin inside the wall.
     ///
     /// # Errors
@@ -155,6 +161,11 @@ pub trait Instance: Send + Sync {
 
     /// What its wall refused since the last time.
     fn denied(&self) -> Vec<Denied>;
+
+    /// What its wall let through since the last time, where [`Launch::denials`] wants to know.
+    fn used(&self) -> Vec<Used> {
+        Vec::new()
+    }
 
     /// Why it is no longer running, once it is not.
     fn ended(&self) -> Option<String>;

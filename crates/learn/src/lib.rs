@@ -9,5 +9,5 @@ mod propose;
 mod seen;
 
 pub use lessons::{Lesson, Lessons, MAX_LESSONS};
-pub use propose::{Evidence, Line, MANY, Proposal, propose};
+pub use propose::{Evidence, Line, MANY, Proposal, leaves_a_trace, propose};
 pub use seen::Seen;

@@ -24,6 +24,12 @@ const UNSEEN: [Kind; 8] = [
     Kind::Random,
 ];
 
+/// Whether what is used of this kind can be seen from outside a plugin.
+#[must_use]
+pub fn leaves_a_trace(kind: Kind) -> bool {
+    !UNSEEN.contains(&kind)
+}
+
 /// Why a capability is proposed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
@@ -121,7 +127,7 @@ pub fn propose(grant: &Grant, lessons: &Lessons) -> Proposal {
     let (kept, others): (Vec<&Granted>, Vec<&Granted>) = grant
         .atoms()
         .iter()
-        .partition(|atom| UNSEEN.contains(&atom.capability().kind()));
+        .partition(|atom| !leaves_a_trace(atom.capability().kind()));
     lines.extend(
         kept.into_iter()
             .map(|atom| (atom.capability().clone(), None)),

@@ -72,6 +72,7 @@ impl Stage {
                     wall: wall.into(),
                     grant,
                     tools: vec![s()],
+                    watched: false,
                 },
             );
         }

@@ -232,6 +232,7 @@ mod tests {
             wall: "native".into(),
             grant: vec![atom.into()],
             tools: vec![],
+            watched: false,
         })
     }
 

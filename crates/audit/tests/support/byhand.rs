@@ -126,6 +126,7 @@ fn event(dice: &mut Dice) -> Event {
             wall: "native".into(),
             grant: vec![text(dice, ATOMS)],
             tools: vec![text(dice, TOOLS)],
+            watched: false,
         },
         4 => Event::ToolCall {
             call: "c".into(),

@@ -18,7 +18,7 @@ use bailiwick_mcp::{
     Tool, ToolCall,
 };
 use bailiwick_runtime::{Settings, closure_of, resolve};
-use bailiwick_wall::{Closure, Denials, Denied, Limits, Wall, WallError};
+use bailiwick_wall::{Closure, Denials, Denied, Limits, Used, Wall, WallError};
 use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
@@ -83,6 +83,10 @@ impl Builder for NativeBuilder {
         tokio::task::spawn_blocking(move || prepare(&command, &settings))
             .await
             .map_err(|error| WallError::Plugin(error.to_string()))?
+    }
+
+    fn tells_uses(&self) -> bool {
+        true
     }
 
     async fn start(&self, launch: Launch) -> Result<Box<dyn Instance>, WallError> {
@@ -329,6 +333,10 @@ impl Instance for NativeInstance {
 
     fn denied(&self) -> Vec<Denied> {
         self.denials.take()
+    }
+
+    fn used(&self) -> Vec<Used> {
+        self.denials.take_uses()
     }
 
     fn ended(&self) -> Option<String> {

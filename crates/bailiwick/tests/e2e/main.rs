@@ -19,6 +19,7 @@ mod exec_report;
 mod full;
 mod gates;
 mod hostile;
+mod learn;
 mod network;
 mod ordinary;
 mod packages;

@@ -141,6 +141,7 @@ fn host(log: Log) -> Outcome<Host> {
         variables: Vec::new(),
         progress: Arc::new(|_| {}),
         token_seconds: 3600,
+        learning: None,
         config_digest: String::new(),
         policy_digest: String::new(),
     })

@@ -130,6 +130,7 @@ pub(crate) fn events(text: &str) -> Vec<Event> {
             wall: s(),
             grant: list(),
             tools: list(),
+            watched: false,
         },
         Event::ToolsListed {
             offered: list(),

@@ -254,6 +254,7 @@ impl House {
             ],
             progress: Arc::new(|_| {}),
             token_seconds: 3600,
+            learning: None,
             config_digest: "c".to_owned(),
             policy_digest: "p".to_owned(),
         };

@@ -20,6 +20,7 @@ mod programs;
 mod seen;
 mod streams;
 mod stubs;
+mod used;
 mod world;
 
 /// Not a test of its own: what the attack tests run, bare and inside (see `world::World::attack`).

@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus};
 
 use bailiwick_capability::{Grant, Granted};
 use bailiwick_jail::{Extras, HOME, Native, Stdio, Watch};
-use bailiwick_wall::{Closure, Denied, Limits, Program, WallError};
+use bailiwick_wall::{Closure, Denials, Denied, Limits, Program, WallError};
 
 /// What a blocked probe exits with.
 pub(crate) const BLOCKED: i32 = 42;
@@ -94,11 +94,37 @@ impl World {
             env,
             ..program(&self.probe())
         };
+        let learns = watch == Watch::Looks;
         let extras = Extras {
             watch,
+            denials: if learns {
+                Denials::with_uses()
+            } else {
+                Denials::new()
+            },
             ..Extras::default()
         };
         run_with(&program, grant, &Limits::default(), &extras).unwrap()
+    }
+
+    /// What is let through while a probe runs inside, of what the grant is about.
+    pub(crate) fn used(&self, attack: &str) -> Vec<(String, String)> {
+        let (args, env) = Self::probe_command(attack);
+        let program = Program {
+            args,
+            env,
+            ..program(&self.probe())
+        };
+        let extras = Extras {
+            denials: Denials::with_uses(),
+            ..Extras::default()
+        };
+        run_with(&program, &self.grant(), &Limits::default(), &extras).unwrap();
+        let root = self.root().display().to_string();
+        let used = extras.denials.take_uses().into_iter();
+        used.filter(|used| used.target.starts_with(&root) && !used.target.contains("probe"))
+            .map(|used| (used.operation, used.target.replace(&root, "@")))
+            .collect()
     }
 
     /// What is told while a probe runs inside; by the time it has ended, all of it.
@@ -140,7 +166,7 @@ impl World {
 
     /// Fails inside, watched or not; for attacks on what exists only there.
     pub(crate) fn blocked(&self, attack: &str) {
-        for watch in [Watch::Nothing, Watch::Everything] {
+        for watch in [Watch::Nothing, Watch::Everything, Watch::Looks] {
             let inside = self.inside_watched(attack, &self.grant(), watch);
             assert_eq!(
                 inside.status.code(),

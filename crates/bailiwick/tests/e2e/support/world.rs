@@ -120,8 +120,14 @@ impl World {
 
     /// The command line for an SDK's client: the binary with its state folder, then `args`.
     pub(crate) fn session(&self, args: &[&str]) -> bailiwick_testkit::sdk::Session {
+        let all: Vec<&str> = ["serve"].iter().chain(args).copied().collect();
+        self.command(&all)
+    }
+
+    /// The same for any command that serves.
+    pub(crate) fn command(&self, args: &[&str]) -> bailiwick_testkit::sdk::Session {
         let binary = binary();
-        let words = [binary.to_str().unwrap(), "serve"]
+        let words = [binary.to_str().unwrap()]
             .into_iter()
             .chain(args.iter().copied());
         bailiwick_testkit::sdk::Session::new(words)

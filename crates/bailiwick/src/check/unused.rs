@@ -1,0 +1,174 @@
+//! What was granted and, as far as a log tells, never used.
+
+use std::path::Path;
+
+use bailiwick_audit::{Entry, Event, Filter, query};
+use bailiwick_capability::{Grant, Granted};
+use bailiwick_gate::assess::Assessment;
+use bailiwick_gate::world::Source;
+use bailiwick_learn::{Seen, leaves_a_trace};
+use serde_json::{Value, json};
+
+use crate::report::{say, table};
+
+/// One granted atom of one plugin.
+struct Use {
+    /// The atom, alone.
+    grant: Grant,
+    times: u64,
+    last: Option<String>,
+    /// Starts of the plugin with this atom in which all that it used was told.
+    watched: u64,
+}
+
+/// What the uses of an atom come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Used,
+    Unused,
+    NotWatched,
+    NoTrace,
+}
+
+/// The grant of one plugin as it is today, with what a log tells of its use.
+pub(super) struct Uses {
+    plugin: String,
+    atoms: Vec<Use>,
+}
+
+impl Uses {
+    /// Nothing is known yet.
+    pub(super) fn of(source: &Source, assessment: &Assessment) -> Self {
+        let atoms = assessment.grant.atoms().iter();
+        Self {
+            plugin: source.manifest.id().to_string(),
+            atoms: atoms.cloned().map(Use::new).collect(),
+        }
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::PluginStart {
+                grant,
+                watched: true,
+                ..
+            } => {
+                let atoms = grant.iter().filter_map(|atom| atom.parse::<Granted>().ok());
+                let then = Grant::new(atoms);
+                let held = |one: &&mut Use| one.grant.atoms().iter().all(|atom| then.holds(atom));
+                self.atoms
+                    .iter_mut()
+                    .filter(held)
+                    .for_each(|one| one.watched += 1);
+            }
+            Event::OperationAllowed {
+                operation, target, ..
+            } => self.used(operation, target, &entry.time),
+            Event::SecretUse { secret, .. } => self.used("use_secret", secret, &entry.time),
+            _ => {}
+        }
+    }
+
+    fn used(&mut self, operation: &str, target: &str, time: &str) {
+        let Some(seen) = Seen::read(operation, target) else {
+            return;
+        };
+        for one in &mut self.atoms {
+            if seen.covered_by(&one.grant).is_some() {
+                one.times += 1;
+                one.last = Some(time.to_owned());
+            }
+        }
+    }
+
+    /// Whether something was granted that was never used while it was watched.
+    pub(super) fn any_unused(&self) -> bool {
+        self.atoms
+            .iter()
+            .any(|one| one.standing() == Standing::Unused)
+    }
+
+    pub(super) fn show(&self) {
+        if self.atoms.is_empty() {
+            return say!("{}: nothing is granted.\n", self.plugin);
+        }
+        say!("{}", self.plugin);
+        let mut table = table(["granted", "used", "last"]);
+        for one in &self.atoms {
+            let last = one.last.clone().unwrap_or_default();
+            table.add_row([one.shown(), one.told(), last]);
+        }
+        say!("{table}\n");
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let atom = |one: &Use| {
+            json!({
+                "granted": one.shown(),
+                "use": one.standing().as_str(),
+                "times": one.times,
+                "last": one.last,
+                "watched_starts": one.watched,
+            })
+        };
+        json!({ "id": self.plugin, "atoms": self.atoms.iter().map(atom).collect::<Vec<_>>() })
+    }
+}
+
+impl Use {
+    fn new(atom: Granted) -> Self {
+        Self {
+            grant: Grant::new([atom]),
+            times: 0,
+            last: None,
+            watched: 0,
+        }
+    }
+
+    fn shown(&self) -> String {
+        self.grant.atoms().iter().map(ToString::to_string).collect()
+    }
+
+    fn standing(&self) -> Standing {
+        let traced = |atom: &Granted| leaves_a_trace(atom.capability().kind());
+        match (self.times, self.watched) {
+            (1.., _) => Standing::Used,
+            _ if !self.grant.atoms().iter().all(traced) => Standing::NoTrace,
+            (0, 0) => Standing::NotWatched,
+            _ => Standing::Unused,
+        }
+    }
+
+    fn told(&self) -> String {
+        match self.standing() {
+            Standing::Used => format!("✔ {} times", self.times),
+            Standing::Unused => format!("✘ never, in {} watched starts", self.watched),
+            Standing::NotWatched => "? not watched: `bailiwick serve --learn FOLDER`".to_owned(),
+            Standing::NoTrace => "? its use leaves no trace".to_owned(),
+        }
+    }
+}
+
+impl Standing {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Used => "used",
+            Self::Unused => "unused",
+            Self::NotWatched => "not_watched",
+            Self::NoTrace => "no_trace",
+        }
+    }
+}
+
+/// Reads a log once for all plugins.
+pub(super) fn read(log: &Path, all: &mut [Uses]) -> anyhow::Result<()> {
+    // A log that is not there reads as an empty one; never used would be no answer.
+    anyhow::ensure!(log.is_dir(), "there is no log at `{}`", log.display());
+    for stored in query(log, Filter::default()) {
+        let entry = stored?.entry()?;
+        let plugin = entry.subject.plugin.as_deref();
+        let of = all.iter_mut().filter(|uses| Some(&*uses.plugin) == plugin);
+        of.for_each(|uses| uses.add(&entry));
+    }
+    Ok(())
+}
