@@ -3,7 +3,7 @@
 mod runs;
 mod unused;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bailiwick_gate::Judge;
@@ -55,8 +55,12 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
             (source, assessment)
         })
         .collect();
-    if let Some(log) = args.against.as_deref().filter(|_| args.unused) {
-        return tell_unused(&reports, log, args.json);
+    if args.unused {
+        let logs = match &args.against {
+            Some(log) => vec![log.clone()],
+            None => home.logs(),
+        };
+        return tell_unused(&reports, &logs, args.json);
     }
     if args.json {
         let all: Vec<Value> = reports
@@ -88,7 +92,7 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
 /// What of the grants a log shows no use of.
 fn tell_unused(
     reports: &[(Source, Result<Assessment, String>)],
-    log: &Path,
+    logs: &[PathBuf],
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let loadable = reports.iter().filter_map(|(source, report)| {
@@ -96,7 +100,9 @@ fn tell_unused(
         Some(Uses::of(source, report))
     });
     let mut all: Vec<Uses> = loadable.collect();
-    unused::read(log, &mut all)?;
+    for log in logs {
+        unused::read(log, &mut all)?;
+    }
     if as_json {
         let all: Vec<Value> = all.iter().map(Uses::json).collect();
         say!(

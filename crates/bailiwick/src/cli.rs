@@ -156,9 +156,9 @@ pub(crate) struct CheckArgs {
     #[arg(value_name = "PLUGIN")]
     pub(crate) plugins: Vec<PathBuf>,
     /// Show what of the grants was never used, as far as a log tells
-    #[arg(long, requires = "against")]
+    #[arg(long)]
     pub(crate) unused: bool,
-    /// The folder of that log
+    /// The folder of that log, if it is not your own
     #[arg(long, value_name = "LOG", requires = "unused")]
     pub(crate) against: Option<PathBuf>,
     /// Print JSON

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_audit::{Entry, Event};
+use bailiwick_learn::leaves_a_trace;
 
 /// The most plugins and atoms that are told apart; a hostile log must not grow us without bound.
 const MAX_ATOMS: usize = 10_000;
@@ -43,6 +44,8 @@ pub struct Grants {
     /// Kinds of operation that a wall is known to record when it lets them through.
     observed: BTreeSet<(String, String)>,
     walls: BTreeMap<String, String>,
+    /// Plugins that ran while all that leaves a trace was told.
+    watched: BTreeSet<String>,
     /// Atoms that were left out because there are too many.
     pub left_out: u64,
 }
@@ -53,7 +56,15 @@ impl Grants {
             return;
         };
         match &entry.event {
-            Event::PluginStart { wall, grant, .. } => {
+            Event::PluginStart {
+                wall,
+                grant,
+                watched,
+                ..
+            } => {
+                if *watched {
+                    self.watched.insert(plugin.clone());
+                }
                 self.walls.insert(plugin.clone(), wall.clone());
                 for atom in grant {
                     if self.granted.len() >= MAX_ATOMS {
@@ -96,6 +107,7 @@ impl Grants {
             if self.used.contains(&(plugin.clone(), atom.clone())) {
                 GrantUse::Used
             } else if kind == "use_secret"
+                || (self.watched.contains(plugin) && kind.parse().is_ok_and(leaves_a_trace))
                 || self.observed.contains(&(wall.clone(), kind.to_owned()))
             {
                 GrantUse::Unused

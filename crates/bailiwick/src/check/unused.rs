@@ -141,7 +141,7 @@ impl Use {
 
     fn told(&self) -> String {
         match self.standing() {
-            Standing::Used => format!("✔ {} times", self.times),
+            Standing::Used => format!("✔ in {} entries", self.times),
             Standing::Unused => format!("✘ never, in {} watched starts", self.watched),
             Standing::NotWatched => "? not watched: `bailiwick serve --learn FOLDER`".to_owned(),
             Standing::NoTrace => "? its use leaves no trace".to_owned(),
