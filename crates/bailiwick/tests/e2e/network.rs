@@ -4,7 +4,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use bailiwick_testkit::sdk::Sdk;
+use bailiwick_testkit::sdk::{Outcome, Sdk};
 use serde_json::{Value, json};
 
 use crate::ordinary::as_ordinary;
@@ -485,30 +485,63 @@ for line in sys.stdin:
         print(json.dumps({'jsonrpc': '2.0', 'id': number, 'error': {'code': -32601, 'message': 'unknown'}}), flush=True)
 "#;
 
+/// What came of fetching from a granted host and from another, through a gate of this command.
+fn fetched(net: &Net, command: &[&str], grant: &str) -> Outcome {
+    let script = net.world.file("fetcher.py", FETCHER);
+    let binary = net.world.bailiwick(&[]);
+    let binary = binary.get_program().to_str().unwrap();
+    let mounted = "mount --bind \"$HOSTS\" /etc/hosts && exec \"$@\"";
+    let (config, read) = (
+        net.world.path("bailiwick.yaml"),
+        format!("read_files:{script}"),
+    );
+    let outside = ["unshare", "--mount", "--", "sh", "-c", mounted, "sh"];
+    let before = [binary, "--config", &config];
+    let after = ["--allow", grant, "--allow", &read, "--", PYTHON, &script];
+    let words = [&outside[..], &before[..], command, &after[..]].concat();
+    bailiwick_testkit::sdk::Session::new(words)
+        .env("BAILIWICK_HOME", net.world.home().to_str().unwrap())
+        .env("HOSTS", &net.world.path("hosts"))
+        .cwd(net.world.root())
+        .call("fetch", json!({ "host": "api.example.com" }))
+        .call("fetch", json!({ "host": "other.example.com" }))
+        .run(Sdk::PythonLegacy)
+}
+
+#[test]
+fn a_host_is_learnt_and_not_its_requests() {
+    alone("a_host_is_learnt_and_not_its_requests", || {
+        let net = Net::new();
+        let learn = ["learn", "--to", "learnt.yaml"];
+        let bound = "network_access:https://api.example.com/v1/";
+        let part = fetched(&net, &learn, bound);
+        assert!(part.text(0).contains("/v1/x"), "{part:?}");
+        let read = |file: &str| net.world.read(file);
+        let (asked, never) = (read("learnt.yaml"), "other.example.com");
+        assert!(asked.contains(&format!("  - \"{bound}\"\n")), "{asked}");
+        assert!(!asked.contains(never), "{asked}");
+        let whole = fetched(
+            &net,
+            &["learn", "--to", "whole.yaml"],
+            "network_access:https://api.example.com",
+        );
+        assert!(whole.text(0).contains("/v1/x"), "{whole:?}");
+        let asked = read("whole.yaml");
+        let line = "  - \"network_access:https://api.example.com\"\n";
+        assert!(
+            asked.contains("while fetch ran: https://api.example.com"),
+            "{asked}"
+        );
+        assert!(asked.contains(line), "{asked}");
+    });
+}
+
 #[test]
 fn a_plugin_of_serve_has_the_same_network() {
     alone("a_plugin_of_serve_has_the_same_network", || {
         let net = Net::new();
-        let script = net.world.file("fetcher.py", FETCHER);
-        let binary = net.world.bailiwick(&[]);
-        let binary = binary.get_program().to_str().unwrap();
-        let mounted = "mount --bind \"$HOSTS\" /etc/hosts && exec \"$@\"";
-        let (config, read) = (
-            net.world.path("bailiwick.yaml"),
-            format!("read_files:{script}"),
-        );
         let grant = "network_access:https://api.example.com/v1/";
-        let words = [
-            "unshare", "--mount", "--", "sh", "-c", mounted, "sh", binary, "--config", &config,
-            "serve", "--allow", grant, "--allow", &read, "--", PYTHON, &script,
-        ];
-        let outcome = bailiwick_testkit::sdk::Session::new(words)
-            .env("BAILIWICK_HOME", net.world.home().to_str().unwrap())
-            .env("HOSTS", &net.world.path("hosts"))
-            .cwd(net.world.root())
-            .call("fetch", json!({ "host": "api.example.com" }))
-            .call("fetch", json!({ "host": "other.example.com" }))
-            .run(Sdk::PythonLegacy);
+        let outcome = fetched(&net, &["serve"], grant);
         assert!(
             outcome.text(0).contains("\"path\": \"/v1/x\""),
             "{outcome:?}"

@@ -197,14 +197,14 @@ fn methods(file: &str, of: &str) -> Vec<String> {
 /// A new way to have an effect must come here, and say which event precedes it and which test holds that.
 #[test]
 fn l31_every_way_to_an_effect_is_known_with_its_event() {
-    // `wall`, `denied` and `ended` only tell, `stop` only ends; the others are watched above.
+    // `wall`, `denied`, `tells_uses`, `used` and `ended` only tell, `stop` only ends; the others are watched above.
     assert_eq!(
         methods("gate/src/world.rs", "Builder"),
-        ["wall", "prepare", "start"]
+        ["wall", "prepare", "tells_uses", "start"]
     );
     assert_eq!(
         methods("gate/src/world.rs", "Instance"),
-        ["tools", "call", "denied", "ended", "stop"]
+        ["tools", "call", "denied", "used", "ended", "stop"]
     );
     // `secret_use`: egress asks before a value leaves, and has no value without somebody to ask.
     assert_eq!(
