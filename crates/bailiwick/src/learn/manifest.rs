@@ -99,15 +99,17 @@ fn list(text: &mut String, key: &str, lines: &[&Line]) {
     let _ = writeln!(text, "{key}:");
     for one in lines {
         let why = match &one.evidence {
-            None => "kept: nobody can see from outside whether it is used".to_owned(),
-            Some(evidence) => told(evidence),
+            None => vec!["kept: nobody can see from outside whether it is used".to_owned()],
+            Some(evidence) => vec![how_often(evidence), on_what(evidence)],
         };
-        let _ = writeln!(text, "  # {}", line(&why));
+        for why in why {
+            let _ = writeln!(text, "  # {}", line(&why));
+        }
         let _ = writeln!(text, "  - {}", json!(one.capability.to_string()));
     }
 }
 
-fn told(evidence: &Evidence) -> String {
+fn how_often(evidence: &Evidence) -> String {
     let times = match evidence.times {
         1 => "once".to_owned(),
         times => format!("{times} times"),
@@ -126,12 +128,15 @@ fn told(evidence: &Evidence) -> String {
         true => "outside of calls".to_owned(),
         false => format!("while {}{more} ran", tools.join(", ")),
     };
+    format!("{times}, {during}:")
+}
+
+fn on_what(evidence: &Evidence) -> String {
     let examples = evidence.examples.join(", ");
-    let rest = match evidence.targets.saturating_sub(evidence.examples.len()) {
-        0 => String::new(),
-        rest => format!(" and {rest} more"),
-    };
-    format!("{times}, {during}: {examples}{rest}")
+    match evidence.targets.saturating_sub(evidence.examples.len()) {
+        0 => examples,
+        rest => format!("{examples} and {rest} more"),
+    }
 }
 
 /// What is read back must be what is proposed.

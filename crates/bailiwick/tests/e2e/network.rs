@@ -529,7 +529,7 @@ fn a_host_is_learnt_and_not_its_requests() {
         let asked = read("whole.yaml");
         let line = "  - \"network_access:https://api.example.com\"\n";
         assert!(
-            asked.contains("while fetch ran: https://api.example.com"),
+            asked.contains("while fetch ran:\n  # https://api.example.com\n"),
             "{asked}"
         );
         assert!(asked.contains(line), "{asked}");
