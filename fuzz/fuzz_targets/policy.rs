@@ -32,7 +32,7 @@ fuzz_target!(|text: &str| {
     };
     let principal = Principal {
         session: "s".into(),
-        user: User { name: "alice".into(), roles: ["r".to_owned()].into(), department: None },
+        user: User { name: "alice".into(), roles: ["r".to_owned()].into(), groups: ["g".to_owned()].into(), department: None },
         agent: Agent { name: "a".into(), version: "1".into() },
         plugin: PluginFacts { id: "p".into(), ..PluginFacts::default() },
     };

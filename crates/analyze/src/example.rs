@@ -197,6 +197,10 @@ impl World<'_> {
                     .as_ref()
                     .map(|user| self.above(user, "Role"))
                     .unwrap_or_default(),
+                groups: user
+                    .as_ref()
+                    .map(|user| self.above(user, "Group"))
+                    .unwrap_or_default(),
                 department: text(&user, "department"),
             },
             agent: Agent {

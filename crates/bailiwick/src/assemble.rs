@@ -27,6 +27,7 @@ use crate::home::{Home, MAX_LOGS};
 use crate::origin::Origin;
 use crate::person::Person;
 use crate::walls::{NativeBuilder, NativeWall, WasmBuilder};
+use crate::zone::zone;
 
 /// How long a session's grants last.
 const TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -76,6 +77,7 @@ pub(crate) fn judge(parts: &Parts<'_>, cache: Option<PathBuf>) -> anyhow::Result
     let judge = Judge {
         pdp: pdp.into(),
         clock: Arc::new(SystemClock),
+        zone: zone(config.time_zone.as_deref())?,
         native: native(parts, probed),
         wasm: wasm(parts, cache),
         user: user(config, &person),
@@ -231,6 +233,14 @@ pub(crate) fn policies(
     ours.retain(|(scope, _)| named.entries().all(|other| other != (scope, "secret")));
     let classification = named.and(ours)?;
     let pdp = Pdp::load(&sources, &classification)?;
+    if let Err(why) = &person.groups
+        && pdp.asks_about_groups()
+    {
+        anyhow::bail!(
+            "policies ask about groups, and the groups of `{}` cannot be told: {why}",
+            person.name
+        );
+    }
     let read = Read {
         digest: digest(&sources),
         sources,
@@ -327,6 +337,8 @@ fn user(config: &Config, person: &Person) -> User {
     User {
         name: person.name.clone(),
         roles: facts.roles.into_iter().collect::<BTreeSet<_>>(),
+        // Where they cannot be told, no policy asks about them.
+        groups: person.groups.clone().unwrap_or_default(),
         department: facts.department,
     }
 }
@@ -397,6 +409,7 @@ mod tests {
         let person = Person {
             name: "ann".to_owned(),
             homes: homes.to_vec(),
+            groups: Ok(BTreeSet::new()),
         };
         let classified = classification(&Config::default(), &person).unwrap();
         for home in homes {

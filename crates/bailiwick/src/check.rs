@@ -11,7 +11,7 @@ use bailiwick_gate::assess::{Assessment, Row, Standing};
 use bailiwick_gate::discover::discover;
 use bailiwick_gate::world::Source;
 use bailiwick_manifest::Necessity;
-use bailiwick_policy::Agent;
+use bailiwick_policy::{Agent, User};
 use bailiwick_wall::Hold;
 use serde_json::{Value, json};
 
@@ -72,7 +72,10 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
             .collect();
         say!(
             "{}",
-            serde_json::to_string_pretty(&json!({ "plugins": all, "machine": judge.machine }))?
+            serde_json::to_string_pretty(
+                &json!({ "plugins": all, "machine": judge.machine, "user": user_json(&judge.user),
+                "utc_offset": (judge.zone)(judge.now()) })
+            )?
         );
     } else {
         reports.iter().for_each(|(source, report)| {
@@ -82,11 +85,24 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
         });
         let machine: Vec<&str> = judge.machine.iter().map(String::as_str).collect();
         say!("This machine has: {}.", machine.join(", "));
+        let groups: Vec<&str> = judge.user.groups.iter().map(String::as_str).collect();
+        let ahead = (judge.zone)(judge.now());
+        say!("The clocks here are {} minutes ahead of UTC.", ahead / 60);
+        say!("{} is in: {}.", judge.user.name, groups.join(", "));
     }
     let fine = reports
         .iter()
         .all(|(_, report)| report.as_ref().is_ok_and(Assessment::loadable));
     Ok(ExitCode::from(if fine { FINE } else { FOUND }))
+}
+
+fn user_json(user: &User) -> Value {
+    json!({
+        "name": user.name,
+        "roles": user.roles,
+        "groups": user.groups,
+        "department": user.department,
+    })
 }
 
 /// What of the grants a log shows no use of.

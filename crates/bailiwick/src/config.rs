@@ -78,6 +78,8 @@ pub(crate) struct Config {
     pub(crate) default_policies: bool,
     pub(crate) environment: String,
     pub(crate) labels: Vec<String>,
+    /// By its name in the IANA database; the machine's unless named.
+    pub(crate) time_zone: Option<String>,
     pub(crate) classification: BTreeMap<String, String>,
     pub(crate) users: BTreeMap<String, UserFacts>,
     pub(crate) approvals: Approvals,
@@ -101,6 +103,7 @@ impl Default for Config {
             default_policies: true,
             environment: "development".to_owned(),
             labels: Vec::new(),
+            time_zone: None,
             classification: BTreeMap::new(),
             users: BTreeMap::new(),
             approvals: Approvals::default(),
@@ -301,7 +304,7 @@ mod tests {
             .filter(|line| !line.starts_with([' ', '#']))
             .filter_map(|line| Some(line.split_once(':')?.0))
             .collect();
-        let keys = "plugins policies default_policies environment labels classification users audit approvals secrets watch trust \
+        let keys = "plugins policies default_policies environment labels time_zone classification users audit approvals secrets watch trust \
                     private_names";
         assert_eq!(told, keys.split(' ').collect::<Vec<_>>());
         assert_ne!(config.plugins, Vec::<PathBuf>::new());

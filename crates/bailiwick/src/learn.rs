@@ -2,7 +2,7 @@
 
 mod manifest;
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,8 +27,9 @@ pub(crate) fn run(args: &LearnArgs, named: Option<&Path>) -> anyhow::Result<Exit
     };
     // What policy does not grant of the bound is not there to be used; the rest is learnt.
     let manifest = synthetic(&args.command, &[])?.with_optional(bound.iter().cloned());
-    let to = args.to.as_deref().map(fresh).transpose()?;
-    let report = args.json.as_deref().map(fresh).transpose()?;
+    for path in args.to.iter().chain(&args.json) {
+        free(path)?;
+    }
     let learning = Arc::new(Learning::default());
     let served = Served {
         config,
@@ -43,17 +44,20 @@ pub(crate) fn run(args: &LearnArgs, named: Option<&Path>) -> anyhow::Result<Exit
     let Some(learnt) = learnt.first() else {
         return Err(exit(USAGE, "nothing was learnt: the server did not start"));
     };
-    if let Some(mut report) = report {
-        writeln!(report, "{:#}", as_json(learnt))?;
+    if let Some(path) = &args.json {
+        put(path, &format!("{:#}\n", as_json(learnt)))?;
     }
     let text = manifest::written(learnt)?;
-    match (to, &args.to) {
-        (Some(mut file), Some(path)) => {
-            file.write_all(text.as_bytes())?;
-            eprintln!("bailiwick: {}", told(learnt, path));
-        }
-        _ => eprint!("{text}"),
+    let Some(path) = &args.to else {
+        eprint!("{text}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    if let Err(error) = put(path, &text) {
+        // What was learnt may have taken a day.
+        eprint!("{text}");
+        return Err(error);
     }
+    eprintln!("bailiwick: {}", told(learnt, path));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -99,13 +103,21 @@ fn around() -> anyhow::Result<Vec<Capability>> {
     Ok(vec![tree(Kind::ReadFiles)?, tree(Kind::WriteFiles)?])
 }
 
-/// A file that was not there: what a person wrote is not replaced.
-fn fresh(path: &Path) -> anyhow::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .with_context(|| format!("cannot make `{}`", path.display()))
+/// Nothing may be there yet: what a person wrote is not replaced.
+fn free(path: &Path) -> anyhow::Result<()> {
+    let taken = path.symlink_metadata().is_ok();
+    anyhow::ensure!(
+        !taken,
+        "`{}` is there already: name another file, or remove it",
+        path.display()
+    );
+    Ok(())
+}
+
+fn put(path: &Path, text: &str) -> anyhow::Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 fn as_json(learnt: &Learnt) -> Value {

@@ -27,6 +27,7 @@ mod walls;
 mod whole;
 mod witness;
 mod workspace;
+mod zone;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! `bailiwick serve`: the gate on standard input and output.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
 use bailiwick_capability::Capability;
@@ -203,8 +203,9 @@ fn id(word: &str) -> String {
 
 /// Tells of plugins, and writes their tokens where a host wants them.
 fn notes(tokens: Option<PathBuf>) -> Notes {
+    let told = Mutex::new(Vec::new());
     Arc::new(move |session, notes| {
-        tell(session, notes);
+        tell(session, notes, &told);
         if let Some(path) = &tokens
             && let Err(error) = write_tokens(path, session)
         {
@@ -226,16 +227,25 @@ fn write_tokens(path: &Path, session: &Session) -> anyhow::Result<()> {
     crate::whole::replace(path, &lines)
 }
 
-fn tell(session: &Session, notes: &[Note]) {
+/// What is new, and how it stands with the plugins where that was not told before.
+fn tell(session: &Session, notes: &[Note], told: &Mutex<Vec<String>>) {
     for note in notes {
         eprintln!("bailiwick: plugin `{}`: {}", note.plugin, note.text);
     }
-    for plugin in session.plugins() {
-        let id = plugin.admitted.source.manifest.id();
+    let stands = |plugin: &Arc<Plugin>| {
         let tools = plugin.tools.len();
         let wall = plugin.admitted.wall();
-        eprintln!("bailiwick: plugin `{id}`: {tools} tools behind the {wall} wall");
+        format!(
+            "plugin `{}`: {tools} tools behind the {wall} wall",
+            plugin.id()
+        )
+    };
+    let stand: Vec<String> = session.plugins().iter().map(stands).collect();
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    for line in stand.iter().filter(|line| !told.contains(line)) {
+        eprintln!("bailiwick: {line}");
     }
+    *told = stand;
 }
 
 #[cfg(test)]

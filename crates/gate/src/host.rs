@@ -45,12 +45,17 @@ impl InForce {
     }
 }
 
+/// How far the clocks on the wall are ahead of UTC, in seconds, at a moment in seconds since 1970.
+pub type Zone = Arc<dyn Fn(i64) -> i32 + Send + Sync>;
+
 /// What decides: policy, and the facts and walls that it is asked about. It has no effect on anything.
 pub struct Judge {
     /// Decides.
     pub pdp: InForce,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Tells local time.
+    pub zone: Zone,
     /// Builds native plugins' worlds, or the reason why this machine cannot.
     pub native: Result<Arc<dyn Builder>, String>,
     /// Builds components' worlds.
@@ -157,13 +162,14 @@ impl Judge {
     /// The circumstances of a decision now.
     #[must_use]
     pub fn context(&self, wall: &str) -> Context {
+        let now = self.now();
         Context {
             environment: self.environment.clone(),
-            now: self.now(),
+            now,
+            utc_offset: (self.zone)(now),
             isolation: wall.to_owned(),
             labels: self.labels.clone(),
             machine: self.machine.clone(),
-            ..Context::default()
         }
     }
 

@@ -199,6 +199,7 @@ fn facts(context: &Context) -> BTreeMap<String, String> {
         ("environment".to_owned(), context.environment.clone()),
         ("isolation".to_owned(), context.isolation.clone()),
         ("now".to_owned(), context.now.to_string()),
+        ("utc_offset".to_owned(), context.utc_offset.to_string()),
         ("labels".to_owned(), listed(&context.labels)),
         ("machine".to_owned(), listed(&context.machine)),
     ])

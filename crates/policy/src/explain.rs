@@ -115,7 +115,7 @@ impl Pdp {
             if decision.is_full_once_approved() {
                 changes.push(vec![Step::Approve]);
             }
-            for role in self.roles() {
+            for role in self.named(Type::Role) {
                 let mut other = principal.clone();
                 if other.user.roles.insert(role.clone())
                     && self.answer(&other, context, question).is_full()
@@ -149,13 +149,19 @@ impl Pdp {
         }
     }
 
-    /// The roles that any policy asks for.
-    fn roles(&self) -> BTreeSet<String> {
+    /// Whether any policy asks about groups of the operating system.
+    #[must_use]
+    pub fn asks_about_groups(&self) -> bool {
+        !self.named(Type::Group).is_empty()
+    }
+
+    /// What of this type any policy names.
+    fn named(&self, of: Type) -> BTreeSet<String> {
         let all = self
             .rules
             .iter()
             .flat_map(|rule| rule.policy.entity_literals());
-        all.filter(|uid| Type::of(uid) == Some(Type::Role))
+        all.filter(|uid| Type::of(uid) == Some(of))
             .map(|uid| uid.id().unescaped().to_owned())
             .collect()
     }

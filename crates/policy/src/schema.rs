@@ -57,6 +57,7 @@ fn broken(why: &str) -> Problem {
 pub(crate) enum Type {
     Action,
     Role,
+    Group,
     Publisher,
     User,
     Agent,
@@ -89,9 +90,10 @@ pub(crate) enum Type {
 }
 
 impl Type {
-    pub(crate) const ALL: [Self; 31] = [
+    pub(crate) const ALL: [Self; 32] = [
         Self::Action,
         Self::Role,
+        Self::Group,
         Self::Publisher,
         Self::User,
         Self::Agent,
@@ -127,6 +129,7 @@ impl Type {
         match self {
             Self::Action => "Action",
             Self::Role => "Role",
+            Self::Group => "Group",
             Self::Publisher => "Publisher",
             Self::User => "User",
             Self::Agent => "Agent",

@@ -32,6 +32,8 @@ pub struct User {
     pub name: String,
     /// The roles that policies call `Role::"…"`.
     pub roles: BTreeSet<String>,
+    /// The operating system's groups, which policies call `Group::"…"`.
+    pub groups: BTreeSet<String>,
     /// The department, if known.
     pub department: Option<String>,
 }
@@ -83,15 +85,14 @@ impl Principal {
         Type::Session.uid(&self.session)
     }
 
-    /// The chain as entities. Roles and publishers need none of their own: they have neither attributes nor parents.
+    /// The chain as entities. Roles, groups and publishers need none of their own: they have neither attributes nor parents.
     pub(crate) fn entities(&self, folders: &[Literal]) -> Result<Vec<Entity>, Problem> {
         let user = Type::User.uid(&self.user.name)?;
         let agent = Type::Agent.uid(&self.agent.name)?;
         let plugin = Type::Plugin.uid(&self.plugin.id)?;
-        let roles = self.user.roles.iter();
-        let roles = roles
-            .map(|role| Type::Role.uid(role))
-            .collect::<Result<_, _>>()?;
+        let roles = self.user.roles.iter().map(|role| Type::Role.uid(role));
+        let groups = self.user.groups.iter().map(|group| Type::Group.uid(group));
+        let belongs = roles.chain(groups).collect::<Result<_, _>>()?;
         let publisher = self.plugin.publisher.iter();
         let publisher = publisher
             .map(|p| Type::Publisher.uid(p))
@@ -118,7 +119,7 @@ impl Principal {
         ];
         Ok(vec![
             entity(self.uid()?, chain, parents)?,
-            entity(user, department, roles)?,
+            entity(user, department, belongs)?,
             entity(agent, version, HashSet::new())?,
             entity(plugin, facts, publisher)?,
         ])

@@ -23,6 +23,7 @@ fn unfiled(pdp: &Pdp) -> Pdp {
 
 const SUBJECTS: &[&str] = &[
     "principal",
+    "principal in Group::\"v\"",
     "principal in Role::\"r\"",
     "principal in Role::\"q\"",
     "principal in User::\"u\"",
@@ -137,6 +138,7 @@ fn principals() -> Vec<Principal> {
         user: User {
             name: user.into(),
             roles: [role.to_owned()].into(),
+            groups: [user.to_owned()].into(),
             department: None,
         },
         agent: Agent {

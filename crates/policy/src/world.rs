@@ -96,7 +96,14 @@ pub fn facts(
         }
         for uid in rules.iter().flat_map(|rule| rule.policy.entity_literals()) {
             match Type::of(&uid) {
-                Some(Type::User | Type::Agent | Type::Plugin | Type::Role | Type::Publisher) => {
+                Some(
+                    Type::User
+                    | Type::Agent
+                    | Type::Plugin
+                    | Type::Role
+                    | Type::Group
+                    | Type::Publisher,
+                ) => {
                     subjects.insert(uid);
                 }
                 Some(Type::Tool) => drop(tools.insert(uid)),
@@ -152,7 +159,7 @@ fn who(subjects: &BTreeSet<EntityUid>) -> Result<Vec<String>, Problem> {
             Type::User => format!("principal.user == {uid}"),
             Type::Agent => format!("principal.agent == {uid}"),
             Type::Plugin => format!("principal.plugin == {uid}"),
-            Type::Role => format!("principal.user in {uid}"),
+            Type::Role | Type::Group => format!("principal.user in {uid}"),
             Type::Publisher => format!("principal.plugin in {uid}"),
             _ => return None,
         };

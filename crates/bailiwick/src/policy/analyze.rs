@@ -91,15 +91,14 @@ fn lines(example: &Example) -> Vec<String> {
         .iter()
         .map(|role| named(role))
         .collect();
+    let groups = principal.user.groups.iter().map(|group| named(group));
+    let groups: Vec<String> = groups.collect();
     let mut lines = vec![format!("asked: {}", asked.join(" and "))];
     lines.push(format!(
-        "by: user {}{}, agent {}, plugin {}",
+        "by: user {}{}{}, agent {}, plugin {}",
         named(&principal.user.name),
-        if roles.is_empty() {
-            String::new()
-        } else {
-            format!(" with role {}", roles.join(", "))
-        },
+        listed(" with role ", &roles),
+        listed(" in group ", &groups),
         named(&principal.agent.name),
         named(&principal.plugin.id),
     ));
@@ -113,6 +112,13 @@ fn lines(example: &Example) -> Vec<String> {
     lines
 }
 
+fn listed(what: &str, names: &[String]) -> String {
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("{what}{}", names.join(", ")),
+    }
+}
+
 fn as_value(finding: &Finding) -> Value {
     let answer = match &finding.answer {
         Answer::No => json!({ "answer": "no" }),
@@ -120,7 +126,7 @@ fn as_value(finding: &Finding) -> Value {
         Answer::Yes(example) => json!({
             "answer": "yes",
             "asked": example.asked,
-            "user": example.principal.user.name, "roles": example.principal.user.roles,
+            "user": example.principal.user.name, "roles": example.principal.user.roles, "groups": example.principal.user.groups,
             "agent": example.principal.agent.name, "plugin": example.principal.plugin.id,
             "environment": example.context.environment, "isolation": example.context.isolation,
             "permitted_by": example.permitted_by.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -61,6 +61,9 @@ pub(crate) struct WhoArgs {
     /// A role of the user, besides the configured ones
     #[arg(long = "role", value_name = "ROLE")]
     pub(crate) roles: Vec<String>,
+    /// A group of the user, besides those that you have if it is you
+    #[arg(long = "group", value_name = "GROUP")]
+    pub(crate) groups: Vec<String>,
     /// The plugin's id
     #[arg(long, default_value = "com.example.plugin")]
     pub(crate) plugin: String,

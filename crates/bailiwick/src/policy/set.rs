@@ -1,5 +1,6 @@
 //! Policies, people and circumstances, as the configuration and the command line say.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -71,12 +72,20 @@ pub(super) fn instant(at: Option<&str>) -> anyhow::Result<i64> {
     }
 }
 
+/// The groups of the person who asks; of nobody else they are known here.
+fn groups_of(name: &str) -> BTreeSet<String> {
+    let person = Person::current();
+    let groups = person.groups.ok().filter(|_| person.name == name);
+    groups.unwrap_or_default()
+}
+
 /// A user as the configuration knows them.
 pub(super) fn user(config: &Config, name: &str) -> User {
     let facts = config.users.get(name).cloned().unwrap_or_default();
     User {
         name: name.to_owned(),
         roles: facts.roles.into_iter().collect(),
+        groups: groups_of(name),
         department: facts.department,
     }
 }
@@ -85,6 +94,7 @@ pub(super) fn who(config: &Config, who: &WhoArgs) -> anyhow::Result<(Principal, 
     let name = who.user.clone().unwrap_or_else(|| Person::current().name);
     let mut user = user(config, &name);
     user.roles.extend(who.roles.iter().cloned());
+    user.groups.extend(who.groups.iter().cloned());
     let folder = who.folder.as_deref().map(|folder| {
         AbsPath::parse(folder)
             .map_err(|e| anyhow::anyhow!("--folder: {}; {}", e.message(), e.help()))

@@ -134,7 +134,10 @@ impl Replay {
                 isolation: facts.get("isolation")?.clone(),
                 labels: listed("labels"),
                 machine: listed("machine"),
-                ..Context::default()
+                // Logs from before it was told were written in UTC.
+                utc_offset: facts
+                    .get("utc_offset")
+                    .map_or(Some(0), |text| text.parse().ok())?,
             })
         };
         Self {

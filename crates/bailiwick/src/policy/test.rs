@@ -38,6 +38,7 @@ struct Cases {
 struct Who {
     user: Option<String>,
     roles: Vec<String>,
+    groups: Vec<String>,
     department: Option<String>,
     agent: Option<String>,
     plugin: Option<String>,
@@ -238,6 +239,7 @@ fn setting(config: &Config, case: &Case) -> anyhow::Result<(Principal, Context)>
     let name = who.user.clone().unwrap_or_else(|| "somebody".to_owned());
     let mut user: User = set::user(config, &name);
     user.roles.extend(who.roles.iter().cloned());
+    user.groups = who.groups.iter().cloned().collect();
     user.department = who.department.clone().or(user.department);
     let folder = who.folder.as_deref().map(|folder| {
         AbsPath::parse(folder).map_err(|e| anyhow::anyhow!("folder: {}; {}", e.message(), e.help()))

@@ -200,3 +200,66 @@ fn the_real_servers_manifests_are_understood() {
         .collect();
     assert_eq!(loadable, ["everything", "time"]);
 }
+
+#[test]
+fn a_group_of_the_operating_system_decides() {
+    let world = World::new();
+    let folder = world.folder("in");
+    let plugin = put(
+        &world,
+        &format!("required_capabilities: [\"read_files:{folder}/\"]"),
+    );
+    let id = std::process::Command::new("id")
+        .arg("-gn")
+        .output()
+        .unwrap();
+    let own = String::from_utf8(id.stdout).unwrap();
+    for (group, status) in [(own.trim(), 0), ("nobody-is-in-this", 1)] {
+        let policy = format!(
+            "@id(\"group\") permit (principal in Group::\"{group}\", action == Action::\"read_files\", resource in Dir::\"{folder}\");"
+        );
+        world.configure(&[&plugin], &policy);
+        let ended = world.run(&["check", "--json"]);
+        assert_eq!(ended.status, status, "{group}: {ended:?}");
+        let told: Value = serde_json::from_str(&ended.stdout).unwrap();
+        let groups = told["user"]["groups"].as_array().unwrap();
+        assert!(groups.contains(&json!(own.trim())), "{told}");
+    }
+}
+
+#[test]
+fn office_hours_are_kept_in_the_configured_zone() {
+    let world = World::new();
+    let plugin = put(&world, "required_capabilities: [clock]");
+    let ahead = |zone: &str| {
+        world.file(
+            "bailiwick.yaml",
+            &format!("plugins: [{plugin}]\n{zone}policies: []\n"),
+        );
+        let mut command = world.bailiwick(&["check", "--json"]);
+        // Whoever starts the gate does not say what time it is.
+        command.env("TZ", "Pacific/Auckland");
+        let ended = crate::support::run(command, "");
+        let told: Value = serde_json::from_str(&ended.stdout).unwrap_or_default();
+        (told["utc_offset"].as_i64(), ended.stderr)
+    };
+    let (machine, _) = ahead("");
+    let bare = std::process::Command::new("date")
+        .arg("+%z")
+        .env_remove("TZ")
+        .output()
+        .unwrap();
+    let shown: i64 = String::from_utf8(bare.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    assert_eq!(machine, Some((shown / 100 * 60 + shown % 100) * 60));
+    assert_eq!(ahead("time_zone: Asia/Tokyo\n").0, Some(9 * 3600));
+    let (none, error) = ahead("time_zone: Nowhere/At_All\n");
+    assert_eq!(none, None);
+    assert!(
+        error.contains("time_zone: `Nowhere/At_All` is unknown"),
+        "{error}"
+    );
+}

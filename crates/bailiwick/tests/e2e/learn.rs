@@ -279,6 +279,8 @@ fn learning_widens_nothing() {
     let result = gate.call("read", json!({ "path": secret }));
     assert!(text(&result).contains("No such file"), "{result}");
     gate.end();
+    let again = world.run(&command);
+    assert_eq!(again.status, 2, "what is there is not replaced: {again:?}");
     let learnt = world.read("l.yaml");
     assert!(!learnt.contains(&secret), "{learnt}");
     assert!(learnt.contains(&format!("never used: {bound}")), "{learnt}");

@@ -124,6 +124,7 @@ fn host(log: Log) -> Outcome<Host> {
         judge: Judge {
             pdp: Pdp::load(&Pdp::default_sources(), &Classification::default())?.into(),
             clock: Arc::new(SystemClock),
+            zone: Arc::new(|_| 0),
             native: Err("not needed here".to_owned()),
             wasm: Ok(wasm),
             user: User {

@@ -227,6 +227,7 @@ impl House {
                 .unwrap()
                 .into(),
             clock: clock.clone(),
+            zone: Arc::new(|_| 0),
             native: native.ok_or_else(|| "this test has no native wall".to_owned()),
             wasm: Ok(Arc::new(Counted {
                 wasm,

@@ -16,6 +16,7 @@ pub(crate) fn alice() -> Principal {
         user: User {
             name: "alice".into(),
             roles: ["analyst".to_owned()].into(),
+            groups: std::collections::BTreeSet::new(),
             department: Some("hr".into()),
         },
         agent: Agent {
