@@ -50,11 +50,9 @@ pub(crate) fn scopes(
     };
     let inside: Vec<AbsPath> = paths.files.iter().filter_map(around).cloned().collect();
     paths.trees.extend(inside);
-    paths.drop_covered();
-    paths.trees.extend(shared(&paths.files).filter(may));
     loop {
         paths.drop_covered();
-        let wider: Vec<AbsPath> = shared(&paths.trees).filter(may).collect();
+        let wider: Vec<AbsPath> = paths.shared().filter(may).collect();
         if wider.is_empty() {
             break;
         }
@@ -87,6 +85,17 @@ impl Paths {
             .retain(|path| !trees.iter().any(|tree| path.is_within(tree)));
     }
 
+    /// Folders in which at least [`MANY`] of these lie directly.
+    fn shared(&self) -> impl Iterator<Item = AbsPath> {
+        let mut folders: BTreeMap<AbsPath, usize> = BTreeMap::new();
+        let all = self.trees.iter().chain(&self.files);
+        for folder in all.filter_map(AbsPath::parent) {
+            *folders.entry(folder).or_default() += 1;
+        }
+        let shared = folders.into_iter().filter(|(_, inside)| *inside >= MANY);
+        shared.map(|(folder, _)| folder)
+    }
+
     fn capabilities(self, kind: Kind) -> Vec<Capability> {
         let trees = self.trees.iter().filter_map(|path| tree(kind, path));
         let files = self
@@ -99,18 +108,6 @@ impl Paths {
 
 fn tree(kind: Kind, path: &AbsPath) -> Option<Capability> {
     Capability::new(kind, Scope::Path(PathScope::Tree(path.clone()))).ok()
-}
-
-/// Folders of which at least [`MANY`] of these lie directly inside.
-fn shared(paths: &BTreeSet<AbsPath>) -> impl Iterator<Item = AbsPath> {
-    let mut folders: BTreeMap<AbsPath, usize> = BTreeMap::new();
-    for folder in paths.iter().filter_map(AbsPath::parent) {
-        *folders.entry(folder).or_default() += 1;
-    }
-    folders
-        .into_iter()
-        .filter(|(_, files)| *files >= MANY)
-        .map(|(folder, _)| folder)
 }
 
 /// The path, or the folder around it if no manifest can name it, as with a `*` in its name.

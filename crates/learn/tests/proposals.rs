@@ -40,6 +40,8 @@ fn few_files_are_named_and_many_make_a_folder() {
         "read_files:/data/c/",
     ];
     assert_eq!(lines(bound, &folders), ["read_files:/data/"]);
+    let mixed = [two[0], two[1], "read_files:/data/a/sub/"];
+    assert_eq!(lines(bound, &mixed), ["read_files:/data/a/"]);
 }
 
 #[test]

@@ -88,38 +88,35 @@ impl World {
     }
 
     fn inside_watched(&self, attack: &str, grant: &Grant, watch: Watch) -> Ended {
+        let denials = match watch {
+            Watch::Looks => Denials::with_uses(),
+            _ => Denials::new(),
+        };
+        let extras = Extras {
+            watch,
+            denials,
+            ..Extras::default()
+        };
+        self.probed(attack, grant, &extras)
+    }
+
+    fn probed(&self, attack: &str, grant: &Grant, extras: &Extras) -> Ended {
         let (args, env) = Self::probe_command(attack);
         let program = Program {
             args,
             env,
             ..program(&self.probe())
         };
-        let learns = watch == Watch::Looks;
-        let extras = Extras {
-            watch,
-            denials: if learns {
-                Denials::with_uses()
-            } else {
-                Denials::new()
-            },
-            ..Extras::default()
-        };
-        run_with(&program, grant, &Limits::default(), &extras).unwrap()
+        run_with(&program, grant, &Limits::default(), extras).unwrap()
     }
 
     /// What is let through while a probe runs inside, of what the grant is about.
     pub(crate) fn used(&self, attack: &str) -> Vec<(String, String)> {
-        let (args, env) = Self::probe_command(attack);
-        let program = Program {
-            args,
-            env,
-            ..program(&self.probe())
-        };
         let extras = Extras {
             denials: Denials::with_uses(),
             ..Extras::default()
         };
-        run_with(&program, &self.grant(), &Limits::default(), &extras).unwrap();
+        self.probed(attack, &self.grant(), &extras);
         let root = self.root().display().to_string();
         let used = extras.denials.take_uses().into_iter();
         used.filter(|used| used.target.starts_with(&root) && !used.target.contains("probe"))
@@ -129,17 +126,11 @@ impl World {
 
     /// What is told while a probe runs inside; by the time it has ended, all of it.
     pub(crate) fn denied(&self, attack: &str, grant: &Grant, watch: Watch) -> Vec<Denied> {
-        let (args, env) = Self::probe_command(attack);
-        let program = Program {
-            args,
-            env,
-            ..program(&self.probe())
-        };
         let extras = Extras {
             watch,
             ..Extras::default()
         };
-        run_with(&program, grant, &Limits::default(), &extras).unwrap();
+        self.probed(attack, grant, &extras);
         extras.denials.take()
     }
 
