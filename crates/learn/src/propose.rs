@@ -106,8 +106,8 @@ pub fn propose(grant: &Grant, lessons: &Lessons) -> Proposal {
     let mut lines: BTreeMap<Capability, Option<Evidence>> = least
         .map(|capability| (capability, Some(Evidence::default())))
         .collect();
+    let whole = Grant::new(lines.keys().cloned().map(Granted::whole));
     for (seen, lesson) in lessons.seen().filter(covered) {
-        let whole = Grant::new(lines.keys().cloned().map(Granted::whole));
         let Some(atom) = seen.covered_by(&whole) else {
             continue;
         };
@@ -120,10 +120,7 @@ pub fn propose(grant: &Grant, lessons: &Lessons) -> Proposal {
             }
         }
     }
-    let used = |atom: &&Granted| {
-        seen.iter()
-            .any(|seen| seen.covered_by(&Grant::new([(*atom).clone()])).is_some())
-    };
+    let used = |atom: &&Granted| seen.iter().any(|seen| seen.lies_in(atom));
     let (kept, others): (Vec<&Granted>, Vec<&Granted>) = grant
         .atoms()
         .iter()

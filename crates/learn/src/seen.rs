@@ -58,9 +58,13 @@ impl Seen {
     /// The atom that lets it through.
     #[must_use]
     pub fn covered_by<'a>(&self, grant: &'a Grant) -> Option<&'a Granted> {
-        let operations = self.operations();
-        let permits = |atom: &&Granted| operations.iter().any(|one| atom.permits(one));
-        grant.atoms().iter().find(permits)
+        grant.atoms().iter().find(|atom| self.lies_in(atom))
+    }
+
+    /// Whether this atom lets it through.
+    #[must_use]
+    pub fn lies_in(&self, atom: &Granted) -> bool {
+        self.operations().iter().any(|one| atom.permits(one))
     }
 
     /// The operations any of which lets it through: a shell is a program, too.

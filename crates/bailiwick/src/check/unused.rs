@@ -13,8 +13,7 @@ use crate::report::{say, table};
 
 /// One granted atom of one plugin.
 struct Use {
-    /// The atom, alone.
-    grant: Grant,
+    atom: Granted,
     times: u64,
     last: Option<String>,
     /// Starts of the plugin with this atom in which all that it used was told.
@@ -55,7 +54,7 @@ impl Uses {
             } => {
                 let atoms = grant.iter().filter_map(|atom| atom.parse::<Granted>().ok());
                 let then = Grant::new(atoms);
-                let held = |one: &&mut Use| one.grant.atoms().iter().all(|atom| then.holds(atom));
+                let held = |one: &&mut Use| then.holds(&one.atom);
                 self.atoms
                     .iter_mut()
                     .filter(held)
@@ -74,7 +73,7 @@ impl Uses {
             return;
         };
         for one in &mut self.atoms {
-            if seen.covered_by(&one.grant).is_some() {
+            if seen.lies_in(&one.atom) {
                 one.times += 1;
                 one.last = Some(time.to_owned());
             }
@@ -96,7 +95,7 @@ impl Uses {
         let mut table = table(["granted", "used", "last"]);
         for one in &self.atoms {
             let last = one.last.clone().unwrap_or_default();
-            table.add_row([one.shown(), one.told(), last]);
+            table.add_row([one.atom.to_string(), one.told(), last]);
         }
         say!("{table}\n");
     }
@@ -104,7 +103,7 @@ impl Uses {
     pub(super) fn json(&self) -> Value {
         let atom = |one: &Use| {
             json!({
-                "granted": one.shown(),
+                "granted": one.atom.to_string(),
                 "use": one.standing().as_str(),
                 "times": one.times,
                 "last": one.last,
@@ -118,22 +117,18 @@ impl Uses {
 impl Use {
     fn new(atom: Granted) -> Self {
         Self {
-            grant: Grant::new([atom]),
+            atom,
             times: 0,
             last: None,
             watched: 0,
         }
     }
 
-    fn shown(&self) -> String {
-        self.grant.atoms().iter().map(ToString::to_string).collect()
-    }
-
     fn standing(&self) -> Standing {
-        let traced = |atom: &Granted| leaves_a_trace(atom.capability().kind());
+        let traced = leaves_a_trace(self.atom.capability().kind());
         match (self.times, self.watched) {
             (1.., _) => Standing::Used,
-            _ if !self.grant.atoms().iter().all(traced) => Standing::NoTrace,
+            _ if !traced => Standing::NoTrace,
             (0, 0) => Standing::NotWatched,
             _ => Standing::Unused,
         }

@@ -90,7 +90,7 @@ impl Observer {
         };
         for (path, tried) in paths {
             let found = inside.find(&path, tried.follows(), own);
-            if self.found_out(&path, tried, own).is_some() {
+            if self.judged(inside, &found, tried, own).is_some() {
                 continue;
             }
             for (operation, target) in used(inside, tried, &found, own) {
@@ -136,8 +136,18 @@ impl Observer {
     fn found_out(&self, path: &Path, tried: Tried, own: Option<u32>) -> Option<Refusal> {
         let inside = self.inside.as_ref()?;
         let found = inside.find(path, tried.follows(), own);
-        let refusal = self.view.judge(tried, &found);
-        match (&found, tried, refusal) {
+        self.judged(inside, &found, tried, own)
+    }
+
+    fn judged(
+        &self,
+        inside: &Inside,
+        found: &Found,
+        tried: Tried,
+        own: Option<u32>,
+    ) -> Option<Refusal> {
+        let refusal = self.view.judge(tried, found);
+        match (found, tried, refusal) {
             // The kernel runs a script's interpreter in its place.
             (Found::There { place, .. }, Tried::Run, None) => {
                 let interpreter = interpreter(place).filter(|path| path.is_absolute())?;
