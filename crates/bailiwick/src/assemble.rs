@@ -113,6 +113,7 @@ pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
         keys: crate::changes::token_keys(home, &log)?,
         approvals: crate::approvals::approvals(config, approver, answers)?,
         revocations: Arc::new(crate::token::List::of(home)),
+        ledger: Arc::new(crate::counts::Counted::of(home)),
         recorder: Recorder::new(log, config.audit.mode == AuditMode::Strict),
         variables: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

@@ -8,6 +8,7 @@ mod changes;
 mod check;
 mod cli;
 mod config;
+mod counts;
 mod demo;
 mod doctor;
 mod embed;

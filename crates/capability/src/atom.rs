@@ -62,6 +62,12 @@ impl Capability {
         self.kind == other.kind && self.scope.contains(&other.scope)
     }
 
+    /// Whether there is an operation that both cover: whether [`Capability::meet`] gives one, without making it.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.scope.overlaps(&other.scope)
+    }
+
     /// The operations that both cover; none where there are none. Commutative, associative, idempotent.
     #[must_use]
     pub fn meet(&self, other: &Self) -> Option<Self> {

@@ -61,7 +61,7 @@ impl Granted {
     #[must_use]
     pub fn permits(&self, operation: &Capability) -> bool {
         self.capability.contains(operation)
-            && self.holes.iter().all(|hole| hole.meet(operation).is_none())
+            && !self.holes.iter().any(|hole| hole.overlaps(operation))
     }
 
     /// Whether all that `other` permits is permitted by `self`. Sound; answers no where several holes

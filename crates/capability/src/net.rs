@@ -184,6 +184,16 @@ impl NetScope {
             )
     }
 
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        self.scheme == other.scheme
+            && self.port == other.port
+            && comparable(&self.host, &other.host, HostPattern::contains)
+            && (self.path.as_ref().zip(other.path.as_ref()))
+                .is_none_or(|(a, b)| comparable(a, b, UrlPath::contains))
+            && (self.methods.as_ref().zip(other.methods.as_ref()))
+                .is_none_or(|(a, b)| !a.is_disjoint(b))
+    }
+
     pub(crate) fn meet(&self, other: &Self) -> Option<Self> {
         if self.scheme != other.scheme || self.port != other.port {
             return None;
@@ -213,6 +223,11 @@ fn covers<T>(wide: Option<&T>, narrow: Option<&T>, contains: fn(&T, &T) -> bool)
         (Some(_), None) => false,
         (Some(wide), Some(narrow)) => contains(wide, narrow),
     }
+}
+
+/// Whether one of two contains the other.
+pub(crate) fn comparable<T>(a: &T, b: &T, contains: fn(&T, &T) -> bool) -> bool {
+    contains(a, b) || contains(b, a)
 }
 
 /// The narrower of two where one contains the other.

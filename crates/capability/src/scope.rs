@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::net::narrower;
+use crate::net::{comparable, narrower};
 use crate::{CapabilityError, Kind, ListenScope, NameScope, NetScope, PathScope, ProgramScope};
 
 /// What part of a kind a capability covers.
@@ -73,6 +73,13 @@ impl Scope {
             (Self::Program(a), Self::Program(b)) => a.contains(b),
             (Self::Name(a), Self::Name(b)) => a.contains(b),
             _ => false,
+        }
+    }
+
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Net(a), Self::Net(b)) => a.overlaps(b),
+            _ => comparable(self, other, Self::contains),
         }
     }
 

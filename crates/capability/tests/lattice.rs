@@ -128,6 +128,7 @@ proptest! {
         let [a, b, c] = &atoms[..] else { unreachable!() };
         let met = a.meet(b);
         prop_assert_eq!(&met, &b.meet(a));
+        prop_assert_eq!(a.overlaps(b), met.is_some());
         prop_assert_eq!(a.meet(a), Some(a.clone()));
         if let Some(met) = &met {
             prop_assert!(a.contains(met) && b.contains(met), "never wider than either side");

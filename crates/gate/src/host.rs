@@ -12,6 +12,7 @@ use bailiwick_token::Keys;
 use crate::approve::Approvals;
 use crate::assess::{Assessment, assess};
 use crate::learning::Learning;
+use crate::ledger::Ledger;
 use crate::record::Recorder;
 use crate::resolve::SearchPath;
 use crate::trace::of_session;
@@ -82,6 +83,8 @@ pub struct Host {
     pub approvals: Approvals,
     /// What was taken back.
     pub revocations: Arc<dyn RevocationList>,
+    /// Counts the calls that quotas limit.
+    pub ledger: Arc<dyn Ledger>,
     /// Remembers.
     pub recorder: Recorder,
     /// The variables that may be granted; only granted ones go on.

@@ -1,13 +1,16 @@
 //! The decision on each call: policy, told what this session's tools take and how often quotas were used.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bailiwick_policy::{
-    Call, CallDecision, CallVerdict, Context, Effect, Pdp, Principal, Tally, ToolSchema,
+    Call, CallDecision, CallVerdict, Context, Counts, Effect, Pdp, Principal, Reason, Tally,
+    ToolSchema, Uncounted,
 };
 use serde_json::{Map, Value};
 
+use crate::created::Created;
+use crate::ledger::Ledger;
 use crate::plugin::{Plugin, Withheld};
 use crate::record::policies;
 use crate::refusal::Refusal;
@@ -22,14 +25,16 @@ pub(crate) struct Caller {
 /// What decides one session's calls.
 pub(crate) struct CallRules {
     pdp: RwLock<Pdp>,
-    tally: Mutex<Tally>,
+    ledger: Arc<dyn Ledger>,
+    pub(crate) created: Created,
 }
 
 impl CallRules {
-    pub(crate) fn new(pdp: Pdp) -> Self {
+    pub(crate) fn new(pdp: Pdp, ledger: Arc<dyn Ledger>) -> Self {
         Self {
             pdp: RwLock::new(pdp),
-            tally: Mutex::default(),
+            ledger,
+            created: Created::default(),
         }
     }
 
@@ -73,12 +78,8 @@ impl CallRules {
         tool: &str,
         arguments: &Map<String, Value>,
     ) -> CallDecision {
-        let mut tally = self.tally();
-        let decision = self.asked(caller, tool, arguments, &tally);
-        if decision.verdict == CallVerdict::Allow {
-            tally.charge(&decision.charges, caller.context.now);
-        }
-        decision
+        let counts = |verdict| verdict == CallVerdict::Allow;
+        self.counted(caller, tool, arguments, counts)
     }
 
     /// Decides anew a call that people said yes to, and counts it unless something forbids it by now.
@@ -88,12 +89,37 @@ impl CallRules {
         tool: &str,
         arguments: &Map<String, Value>,
     ) -> CallDecision {
-        let mut tally = self.tally();
-        let decision = self.asked(caller, tool, arguments, &tally);
-        if decision.verdict != CallVerdict::Deny {
-            tally.charge(&decision.charges, caller.context.now);
+        let counts = |verdict| verdict != CallVerdict::Deny;
+        self.counted(caller, tool, arguments, counts)
+    }
+
+    /// Decides a call, and counts it if it `counts`. Where no policy counts, no count is looked at.
+    fn counted(
+        &self,
+        caller: &Caller,
+        tool: &str,
+        arguments: &Map<String, Value>,
+        counts: impl Fn(CallVerdict) -> bool,
+    ) -> CallDecision {
+        if !self.pdp().counts_calls() {
+            return self.asked(caller, tool, arguments, &Uncounted);
         }
-        decision
+        let mut decided = None;
+        let kept = self.ledger.settle(&mut |tally| {
+            let decision = self.asked(caller, tool, arguments, tally);
+            let is_charged = counts(decision.verdict) && !decision.charges.is_empty();
+            if is_charged {
+                tally.charge(&decision.charges, caller.context.now);
+                tally.forget(caller.context.now);
+            }
+            decided = Some(decision);
+            is_charged
+        });
+        match (kept, decided) {
+            (Ok(()), Some(decision)) => decision,
+            (Err(why), _) => uncounted(tool, &why),
+            (Ok(()), None) => uncounted(tool, "nobody was asked"),
+        }
     }
 
     /// Why a tool is not shown: no arguments, and nobody who can be asked, would change that it is refused.
@@ -104,7 +130,7 @@ impl CallRules {
         {
             return None;
         }
-        let decision = self.asked(caller, tool, &Map::new(), &self.tally());
+        let decision = self.counted(caller, tool, &Map::new(), |_| false);
         match decision.verdict {
             CallVerdict::Allow => None,
             CallVerdict::Ask if askable => None,
@@ -117,13 +143,13 @@ impl CallRules {
         caller: &Caller,
         tool: &str,
         arguments: &Map<String, Value>,
-        tally: &Tally,
+        counts: &dyn Counts,
     ) -> CallDecision {
         let call = Call {
             tool,
             arguments,
-            created: &BTreeSet::new(),
-            counts: tally,
+            created: &self.created.by(&caller.principal.plugin.id),
+            counts,
         };
         self.pdp()
             .decide_call_with(&caller.principal, &caller.context, &call)
@@ -132,9 +158,21 @@ impl CallRules {
     fn pdp(&self) -> RwLockReadGuard<'_, Pdp> {
         self.pdp.read().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+/// The decision where policies count and the counts cannot be had: whatever they limit is not done.
+fn uncounted(tool: &str, why: &str) -> CallDecision {
+    CallDecision {
+        verdict: CallVerdict::Deny,
+        reasons: vec![Reason {
+            policy: "quota".to_owned(),
+            effect: Effect::Error,
+            text: Some(format!("calls cannot be counted: {why}")),
+            remedy: None,
+            about: tool.to_owned(),
+        }],
+        people: 0,
+        charges: Vec::new(),
     }
 }
 

@@ -93,7 +93,7 @@ impl Session {
             namespaced,
             shelf: RwLock::default(),
             calls: AtomicU64::new(0),
-            rules: CallRules::new(host.judge.pdp.now()),
+            rules: CallRules::new(host.judge.pdp.now(), host.ledger.clone()),
             host: host.clone(),
         };
         let order = order(sources);
@@ -345,9 +345,14 @@ impl Session {
         } else {
             recorder.written(&subject, event).await?;
         }
+        let mut made = bound.to_be_made(&arguments);
         let started = Instant::now();
         let outcome = plugin.call(&self.host, bound, arguments, cancel).await?;
         let result = outcome.unwrap_or_else(|error| self.told(name, Refusal::from(&error)));
+        if !result.is_error {
+            made.extend(bound.made(&result));
+            self.rules.created.add(plugin.id(), made);
+        }
         let event = answered(call, name, &result, started);
         recorder.written(&subject, event).await?;
         Ok(result)

@@ -1,11 +1,12 @@
 //! A tool with everything that is checked before its plugin sees a call.
 
 use bailiwick_capability::{Capability, Grant, Kind};
-use bailiwick_manifest::{Binding, Manifest, Need};
+use bailiwick_manifest::{Binding, Creates, Manifest, Need};
 use bailiwick_mcp::{CallToolResult, Tool, ToolPin};
 use serde_json::{Map, Value};
 
 use crate::bind::{self, BindError};
+use crate::created;
 use crate::refusal::{OWN_MEMBER, Refusal};
 use crate::resolve::{SearchPath, resolve};
 use crate::schema::Schema;
@@ -27,6 +28,7 @@ pub struct BoundTool {
     schemas: Vec<Schema>,
     output: Option<Schema>,
     bindings: Vec<Binding>,
+    creates: Creates,
 }
 
 impl BoundTool {
@@ -64,6 +66,9 @@ impl BoundTool {
             output: output.as_ref().map(Schema::compile).transpose()?,
             bindings: contract
                 .map(|tool| tool.arguments.clone())
+                .unwrap_or_default(),
+            creates: contract
+                .map(|tool| tool.creates.clone())
                 .unwrap_or_default(),
             tool,
         })
@@ -103,6 +108,20 @@ impl BoundTool {
                 }
                 BindError::Unreadable { .. } => bad(error.to_string()),
             })
+    }
+
+    /// What a call with these arguments will have made if it succeeds.
+    pub(crate) fn to_be_made(&self, arguments: &Map<String, Value>) -> Vec<String> {
+        if self.creates.arguments.is_empty() {
+            return Vec::new();
+        }
+        let arguments = Value::Object(arguments.clone());
+        created::to_be_made(&self.creates.arguments, &arguments)
+    }
+
+    /// What a call made by the word of its result.
+    pub(crate) fn made(&self, result: &CallToolResult) -> Vec<String> {
+        created::made(&self.creates.result, result)
     }
 
     /// Checks what the plugin answered.

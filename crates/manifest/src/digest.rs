@@ -4,8 +4,8 @@ use bailiwick_capability::Capability;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::parts::{Limits, Need, Start, Tool};
-use crate::{Atom, Manifest};
+use crate::parts::{Creates, Limits, Need, Start, Tool};
+use crate::{ArgumentPath, Atom, Manifest};
 
 /// Keeps these digests apart from all others; the number changes with the canonical form.
 const DOMAIN: &[u8] = b"bailiwick manifest 1\n";
@@ -80,7 +80,23 @@ fn canonical_tool(tool: &Tool) -> Value {
         .map(|binding| [binding.argument.to_string(), binding.kind.to_string()])
         .collect();
     arguments.sort_unstable();
-    json!({"needs": needs, "arguments": arguments})
+    let mut canonical = json!({"needs": needs, "arguments": arguments});
+    // Manifests that say nothing of it keep the digest that they had before it could be said.
+    if tool.creates != Creates::default() {
+        let pointers = |paths: &[ArgumentPath]| {
+            let mut texts: Vec<String> = paths.iter().map(ToString::to_string).collect();
+            texts.sort_unstable();
+            texts
+        };
+        let creates = json!({
+            "arguments": pointers(&tool.creates.arguments),
+            "result": pointers(&tool.creates.result),
+        });
+        if let Value::Object(members) = &mut canonical {
+            members.insert("creates".to_owned(), creates);
+        }
+    }
+    canonical
 }
 
 fn sorted<'a>(atoms: impl Iterator<Item = &'a Atom>) -> Vec<String> {

@@ -120,6 +120,23 @@ struct ToolDocument {
     /// Arguments (a name, or a pointer such as `/edits/*/path`) whose values must lie inside the grant.
     #[serde(skip_serializing_if = "Option::is_none")]
     arguments: Option<BTreeMap<String, Bound>>,
+    /// What a call that succeeds has made, for policies that ask what the session made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    creates: Option<CreatesDocument>,
+}
+
+/// Where a call names what it makes: names, or pointers such as `/created/*/id`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct CreatesDocument {
+    /// In its arguments.
+    #[schemars(length(max = 16))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<Vec<String>>,
+    /// In its structured result.
+    #[schemars(length(max = 16))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Vec<String>>,
 }
 
 /// Implements a description by hand where no Rust type says it.
@@ -212,5 +229,7 @@ mod tests {
         );
         same(keys(&schema["$defs"]["LimitsDocument"]), &read::LIMIT_KEYS);
         same(keys(&schema["$defs"]["ToolDocument"]), &read::TOOL_KEYS);
+        let creates = keys(&schema["$defs"]["CreatesDocument"]);
+        same(creates, &read::CREATES_KEYS);
     }
 }

@@ -87,8 +87,19 @@ pub struct Tool {
     pub needs: Vec<Need>,
     /// Which arguments must lie inside which capability.
     pub arguments: Vec<Binding>,
+    /// Which values name what a call that succeeds has made.
+    pub creates: Creates,
     /// Where the tool's name stands in the manifest.
     pub span: Span,
+}
+
+/// The values of a call that name what it makes, if it succeeds: paths, or ids that the plugin gives.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Creates {
+    /// In its arguments.
+    pub arguments: Vec<ArgumentPath>,
+    /// In its structured result.
+    pub result: Vec<ArgumentPath>,
 }
 
 /// Something that a tool needs.

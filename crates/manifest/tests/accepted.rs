@@ -38,6 +38,7 @@ tools:
   tail:
     needs: [read_files, "read_files:/var/log/syslog"]
     arguments: {path: read_files, /urls/*: network_access}
+    creates: {arguments: [path], result: [/made/*/id]}
 "#;
 
 fn parse(name: &str, text: &str) -> Manifest {
@@ -84,6 +85,8 @@ fn every_key_is_read() {
     assert!(matches!(tool.needs[1], Need::Capability(..)));
     assert_eq!(tool.arguments[1].argument.to_string(), "/urls/*");
     assert_eq!(tool.arguments[1].kind, Kind::NetworkAccess);
+    assert_eq!(tool.creates.arguments[0].to_string(), "/path");
+    assert_eq!(tool.creates.result[0].to_string(), "/made/*/id");
 }
 
 #[test]
@@ -147,6 +150,8 @@ fn json_and_yaml_mean_the_same_and_meaning_is_what_the_digest_covers() {
         ("path: read_files", "file: read_files"),
         ("\"^1.0\"", "\"^1.1\""),
         ("needs: [read_files, ", "needs: ["),
+        ("arguments: [path], result", "result"),
+        ("/made/*/id", "/made/0/id"),
     ] {
         let text = WHOLE.replace(from, to);
         assert_ne!(text, WHOLE, "{from}");

@@ -34,6 +34,8 @@ pub(crate) struct Index {
     calls: Phases,
     /// Position in `rules` by id.
     ids: BTreeMap<String, usize>,
+    /// Whether a rule has a quota.
+    counts: bool,
 }
 
 /// The policies of one action, for each stretch of time in which none of them expires.
@@ -120,6 +122,7 @@ impl Pdp {
             kinds,
             calls: Phases::new("call", &rules)?,
             ids: ids.collect(),
+            counts: rules.iter().any(|rule| rule.quota.is_some()),
         };
         Ok(Self {
             rules: Arc::new(rules),
@@ -127,6 +130,12 @@ impl Pdp {
             index: Arc::new(index),
             tools: Arc::default(),
         })
+    }
+
+    /// Whether a policy permits or limits calls by how many there were.
+    #[must_use]
+    pub fn counts_calls(&self) -> bool {
+        self.index.counts
     }
 
     /// The phases of a kind. Every kind has some: [`Kind::ALL`] is what the index was made from.

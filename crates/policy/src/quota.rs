@@ -1,6 +1,7 @@
 //! How often a rule permits a call: `@quota("10/hour")`. Counts and times are handed in; nothing here reads a clock.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 /// Most that one quota may allow: each counted call is remembered.
 const MAX_COUNT: u32 = 10_000;
@@ -59,6 +60,25 @@ impl Quota {
     }
 }
 
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.window {
+            1 => "second",
+            60 => "minute",
+            3_600 => "hour",
+            86_400 => "day",
+            _ => "week",
+        };
+        let per = match self.per {
+            Per::All => "all",
+            Per::User => "user",
+            Per::Session => "session",
+            Per::Plugin => "plugin",
+        };
+        write!(f, "{}/{unit} per {per}", self.count)
+    }
+}
+
 /// What is counted: the calls that one rule permitted, or limited, for one of those whom its quota tells apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Charge {
@@ -114,6 +134,13 @@ impl Tally {
         });
     }
 
+    /// What is remembered: each charge with the times of its calls, oldest first. Charging them one by one gives the
+    /// same counts again.
+    pub fn charged(&self) -> impl Iterator<Item = (&Charge, impl Iterator<Item = i64>)> {
+        let all = self.charged.iter();
+        all.map(|(charge, times)| (charge, times.iter().copied()))
+    }
+
     /// How many quotas are being counted.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -161,6 +188,9 @@ mod tests {
             Quota::parse("3/day per plugin"),
             quota(3, 86_400, Per::Plugin)
         );
+        for text in ["10/hour per user", "1/second per all", "3/week per plugin", "7/day per session", "2/minute per user"] {
+            assert_eq!(Quota::parse(text).unwrap().to_string(), text);
+        }
         for text in [
             "",
             "10",

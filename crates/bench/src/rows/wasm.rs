@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bailiwick_audit::{Log, Options, SystemClock};
 use bailiwick_capability::Grant;
 use bailiwick_gate::discover::source;
+use bailiwick_gate::ledger::InMemory;
 use bailiwick_gate::record::Recorder;
 use bailiwick_gate::resolve::SearchPath;
 use bailiwick_gate::withdrawn::NothingRevoked;
@@ -138,6 +139,7 @@ fn host(log: Log) -> Outcome<Host> {
         },
         keys: Keys::generate(),
         revocations: Arc::new(NothingRevoked::default()),
+        ledger: Arc::new(InMemory::default()),
         recorder: Recorder::new(log, false),
         variables: Vec::new(),
         progress: Arc::new(|_| {}),

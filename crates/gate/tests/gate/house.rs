@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bailiwick_audit::{Clock, Entry, Event, Filter, Log, Options, query};
 use bailiwick_gate::approve::Approvals;
 use bailiwick_gate::discover::{discover, source};
+use bailiwick_gate::ledger::InMemory;
 use bailiwick_gate::record::{Record, Recorder};
 use bailiwick_gate::resolve::SearchPath;
 use bailiwick_gate::withdrawn::RevocationList;
@@ -247,6 +248,7 @@ impl House {
             keys: Keys::generate(),
             approvals: Approvals::nobody(),
             revocations: revoked.clone(),
+            ledger: Arc::new(InMemory::default()),
             recorder: Recorder::new(log.clone(), false),
             variables: vec![
                 ("LANG".to_owned(), "C".to_owned()),

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bailiwick_gate::Session;
-use bailiwick_mcp::Tool;
+use bailiwick_gate::ledger::Ledger;
+use bailiwick_mcp::{CallToolResult, Tool};
+use bailiwick_policy::Tally;
 use serde_json::json;
 
 use crate::house::{House, call, refusal};
-use crate::puppet::{Strings, native, puppet_with};
+use crate::puppet::{Act, Strings, native, puppet_with};
 
 const COLLEAGUES: &str = r#"@id("inside") @reason("Mail goes to colleagues only.")
 forbid (principal, action == Action::"call", resource == Tool::"p/send")
@@ -102,4 +104,83 @@ async fn calls_side_by_side_cannot_share_the_last_of_a_quota() {
         made += u32::from(!one.await.unwrap().is_error);
     }
     assert_eq!((made, strings.seen().len()), (2, 3));
+}
+
+#[tokio::test]
+async fn a_gate_that_starts_anew_counts_on() {
+    let (house, strings) = house(TWICE);
+    for (to, made) in [("a", true), ("b", true), ("c", false)] {
+        let session = house.open(vec![native("p", "")]).await;
+        assert_eq!(sent(&session, to).await, made, "{to}");
+    }
+    assert_eq!(strings.seen().iter().filter(|s| *s == "send").count(), 2);
+}
+
+/// Counts that nobody can have.
+struct Broken;
+
+impl Ledger for Broken {
+    fn settle(&self, _: &mut dyn FnMut(&mut Tally) -> bool) -> Result<(), String> {
+        Err("the disk is full of canary-5b1d".to_owned())
+    }
+}
+
+#[tokio::test]
+async fn where_calls_cannot_be_counted_what_policy_counts_is_refused() {
+    for (policy, made) in [(TWICE, false), ("", true)] {
+        let (mut house, _) = house(policy);
+        let Some(host) = Arc::get_mut(&mut house.host) else {
+            panic!("nobody else has it yet");
+        };
+        host.ledger = Arc::new(Broken);
+        let session = house.open(vec![native("p", "")]).await;
+        let result = call(&session, "p__send", json!({ "to": "a" })).await;
+        assert_eq!(!result.is_error, made);
+        assert!(!format!("{result:?}").contains("canary-5b1d"));
+    }
+}
+
+const OWN: &str = r#"@id("own") @reason("Only what this session made.")
+forbid (principal, action == Action::"call", resource == Tool::"p/delete")
+unless { context.created.contains(context.arguments.path) };"#;
+
+fn named(name: &str) -> Tool {
+    let schema = json!({
+        "type": "object", "required": ["path"], "properties": {"path": {"type": "string"}}
+    });
+    Tool::new(name, schema.as_object().unwrap().clone())
+}
+
+const MAKES: &str = "tools: {write: {creates: {arguments: [path], result: [/also/*/id]}}}";
+
+#[tokio::test]
+async fn only_what_the_session_made_is_deleted() {
+    let tools = ["write", "delete"].map(named).to_vec();
+    let (builder, strings) = puppet_with(vec![tools]);
+    let house = House::with(OWN, Some(builder));
+    let both = vec![native("p", MAKES), native("q", MAKES)];
+    let session = house.open(both).await;
+    let old = house.root().join("docs/note.txt");
+    let (old, new) = (old.to_str().unwrap(), format!("{}/new", house.docs()));
+    let on = async |tool: &str, path: &str| {
+        !call(&session, tool, json!({ "path": path })).await.is_error
+    };
+    assert!(!on("p__delete", &new).await, "it was not made");
+    strings.pull(Act::Answer(Box::new(CallToolResult::error("no room", None))));
+    assert!(!on("p__write", &new).await);
+    assert!(!on("p__delete", &new).await, "making it failed");
+    assert!(on("p__write", old).await);
+    assert!(!on("p__delete", old).await, "it was there before");
+    assert!(on("q__write", &new).await);
+    assert!(!on("p__delete", &new).await, "another plugin says that it made it");
+    strings.pull(Act::Answer(Box::new(CallToolResult {
+        structured_content: Some(json!({"also": [{"id": "id-7"}]})),
+        ..CallToolResult::text("")
+    })));
+    assert!(on("p__write", &new).await);
+    assert!(on("p__delete", &new).await && on("p__delete", "id-7").await);
+    assert!(!on("p__delete", "id-8").await);
+    let again = house.open(vec![native("p", MAKES)]).await;
+    let result = call(&again, "p__delete", json!({ "path": new })).await;
+    assert_eq!(refusal(&result)["code"], "policy_denied", "another session");
 }

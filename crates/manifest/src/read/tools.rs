@@ -6,7 +6,7 @@ use bailiwick_capability::Kind;
 use serde_json::Value as Json;
 
 use super::{Reader, capabilities, facts};
-use crate::parts::{Atom, Binding, Need, Tool};
+use crate::parts::{Atom, Binding, Creates, Need, Tool};
 use crate::tree::{Key, Node, Value};
 use crate::{ArgumentPath, Span};
 
@@ -15,7 +15,11 @@ const MAX_TOOL_NAME: usize = 128;
 /// The most tools of one manifest.
 const MAX_TOOLS: usize = 512;
 /// The keys of one tool.
-pub(crate) const TOOL_KEYS: [&str; 2] = ["needs", "arguments"];
+pub(crate) const TOOL_KEYS: [&str; 3] = ["needs", "arguments", "creates"];
+/// The keys of what a tool creates.
+pub(crate) const CREATES_KEYS: [&str; 2] = ["arguments", "result"];
+/// The most values of one call that name what it creates.
+const MAX_CREATES: usize = 16;
 
 /// Kinds whose scope an argument can name.
 pub(crate) const BINDABLE: [Kind; 8] = [
@@ -59,6 +63,7 @@ pub(crate) fn tools(reader: &mut Reader, node: &Node, atoms: &[Atom]) -> BTreeMa
             match field.text.as_str() {
                 "needs" => tool.needs = needs(reader, value, atoms),
                 "arguments" => tool.arguments = arguments(reader, value, atoms),
+                "creates" => tool.creates = creates(reader, value),
                 _ => reader.unknown_key(field, &TOOL_KEYS),
             }
         }
@@ -146,16 +151,8 @@ fn covered(reader: &mut Reader, kind: Kind, span: Span, atoms: &[Atom]) {
 fn arguments(reader: &mut Reader, node: &Node, atoms: &[Atom]) -> Vec<Binding> {
     let mut found = Vec::new();
     for (key, value) in reader.map(node, "`arguments`") {
-        let argument = match ArgumentPath::parse(&key.text) {
-            Ok(argument) => argument,
-            Err(why) => {
-                reader.problem(
-                    key.span,
-                    why,
-                    "write an argument's name, or a pointer such as `/edits/*/path`",
-                );
-                continue;
-            }
+        let Some(argument) = pointer(reader, &key.text, key.span) else {
+            continue;
         };
         let kinds: Vec<&Node> = match &value.value {
             Value::List(items) => items.iter().collect(),
@@ -181,6 +178,42 @@ fn arguments(reader: &mut Reader, node: &Node, atoms: &[Atom]) -> Vec<Binding> {
         }
     }
     found
+}
+
+fn creates(reader: &mut Reader, node: &Node) -> Creates {
+    let mut found = Creates::default();
+    for (key, value) in reader.map(node, "`creates`") {
+        match key.text.as_str() {
+            "arguments" => found.arguments = pointers(reader, value),
+            "result" => found.result = pointers(reader, value),
+            _ => reader.unknown_key(key, &CREATES_KEYS),
+        }
+    }
+    found
+}
+
+fn pointers(reader: &mut Reader, node: &Node) -> Vec<ArgumentPath> {
+    let items = reader.list(node, "what a tool creates");
+    if items.len() > MAX_CREATES {
+        let what = format!("a call names what it creates in more than {MAX_CREATES} values");
+        reader.problem(node.span, what, "write a `*` for each item of a list");
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for item in items {
+        let text = reader.string(item, "a value that names what is created");
+        found.extend(text.and_then(|text| pointer(reader, text, item.span)));
+    }
+    found
+}
+
+fn pointer(reader: &mut Reader, text: &str, span: Span) -> Option<ArgumentPath> {
+    ArgumentPath::parse(text)
+        .map_err(|why| {
+            let help = "write a name, or a pointer such as `/edits/*/path`";
+            reader.problem(span, why, help);
+        })
+        .ok()
 }
 
 fn bindable(reader: &mut Reader, node: &Node) -> Option<Kind> {

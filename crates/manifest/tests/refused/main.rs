@@ -249,6 +249,20 @@ const REST: &[Row] = &[
         "add a `read_files`",
     ),
     (
+        "tools: {t: {creates: {argument: [path]}}}",
+        4,
+        23,
+        "unknown key `argument`",
+        "did you mean `arguments`?",
+    ),
+    (
+        "tools: {t: {creates: {result: [/a~2]}}}",
+        4,
+        32,
+        "`~` in a pointer",
+        "a pointer such as",
+    ),
+    (
         "required_capabilities: [\"read_files:/a/\"]\ntools: {t: {needs: [\"read_files:/b\"]}}",
         5,
         21,
