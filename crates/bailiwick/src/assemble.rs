@@ -12,7 +12,7 @@ use bailiwick_capability::{AbsPath, Capability, Granted, PathScope};
 use bailiwick_gate::record::Recorder;
 use bailiwick_gate::resolve::{SearchPath, resolve};
 use bailiwick_gate::world::{Builder, Progress};
-use bailiwick_gate::{Host, Judge};
+use bailiwick_gate::{Facts, Host, Judge, Ruling};
 use bailiwick_jail::{Machine, Native};
 use bailiwick_policy::{Classification, Pdp, PolicyError, PolicySource, User};
 use bailiwick_runtime::Settings;
@@ -24,7 +24,7 @@ use crate::approvals::Policies;
 use crate::beyond::Beyond;
 use crate::config::{AuditMode, Config};
 use crate::home::{Home, MAX_LOGS};
-use crate::origin::Origin;
+use crate::origin::{Origin, Plugins};
 use crate::person::Person;
 use crate::walls::{NativeBuilder, NativeWall, WasmBuilder};
 use crate::zone::zone;
@@ -75,14 +75,15 @@ pub(crate) fn judge(parts: &Parts<'_>, cache: Option<PathBuf>) -> anyhow::Result
     let probed = Native::probe();
     let machine = Machine::look(probed.as_ref()).names();
     let judge = Judge {
-        pdp: pdp.into(),
+        in_force: Ruling {
+            pdp,
+            facts: facts(config, &person),
+        }
+        .into(),
         clock: Arc::new(SystemClock),
         zone: zone(config.time_zone.as_deref())?,
         native: native(parts, probed),
         wasm: wasm(parts, cache),
-        user: user(config, &person),
-        environment: config.environment.clone(),
-        labels: config.labels.iter().cloned().collect(),
         machine,
         search,
     };
@@ -107,7 +108,7 @@ pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
         let _ = parts.beyond.set(beyond);
     }
     let approver = crate::changes::approver_keys(home, &log)?.public();
-    let answers = Policies(Origin::of(parts));
+    let answers = Policies(Origin::of(parts, Plugins::Named));
     Ok(Host {
         judge,
         keys: crate::changes::token_keys(home, &log)?,
@@ -331,6 +332,15 @@ fn scope(path: &Path, is_tree: bool) -> anyhow::Result<PathScope> {
     } else {
         PathScope::File(place)
     })
+}
+
+/// What the configuration says of the circumstances of decisions for this person.
+pub(crate) fn facts(config: &Config, person: &Person) -> Facts {
+    Facts {
+        user: user(config, person),
+        environment: config.environment.clone(),
+        labels: config.labels.iter().cloned().collect(),
+    }
 }
 
 fn user(config: &Config, person: &Person) -> User {

@@ -19,8 +19,8 @@ use crate::assemble::{Parts, judge};
 use crate::cli::CheckArgs;
 use crate::config::Config;
 use crate::home::Home;
+use crate::origin::Plugins;
 use crate::report::{FINE, FOUND, say, table};
-use crate::serve::configured;
 
 use runs::Runs;
 use unused::Uses;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
         ([], None) => anyhow::bail!(
             "name a plugin, as in `bailiwick check ./my-plugin`, or write a bailiwick.yaml"
         ),
-        ([], Some(config)) => configured(config)?,
+        ([], Some(config)) => Plugins::Configured.found(config)?,
         (paths, _) => {
             let found: Vec<Vec<Source>> = paths
                 .iter()
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
         say!(
             "{}",
             serde_json::to_string_pretty(
-                &json!({ "plugins": all, "machine": judge.machine, "user": user_json(&judge.user),
+                &json!({ "plugins": all, "machine": judge.machine, "user": user_json(&judge.user()),
                 "utc_offset": (judge.zone)(judge.now()) })
             )?
         );
@@ -85,10 +85,11 @@ pub(crate) fn run(args: &CheckArgs, named: Option<&Path>) -> anyhow::Result<Exit
         });
         let machine: Vec<&str> = judge.machine.iter().map(String::as_str).collect();
         say!("This machine has: {}.", machine.join(", "));
-        let groups: Vec<&str> = judge.user.groups.iter().map(String::as_str).collect();
+        let user = judge.user();
+        let groups: Vec<&str> = user.groups.iter().map(String::as_str).collect();
         let ahead = (judge.zone)(judge.now());
         say!("The clocks here are {} minutes ahead of UTC.", ahead / 60);
-        say!("{} is in: {}.", judge.user.name, groups.join(", "));
+        say!("{} is in: {}.", user.name, groups.join(", "));
     }
     let fine = reports
         .iter()
@@ -150,7 +151,8 @@ pub(crate) fn show(judge: &Judge, source: &Source, report: &Result<Assessment, S
         Ok(assessment) => assessment,
         Err(why) => return say!("  cannot run here: {why}\n"),
     };
-    say!("for {} in {}\n", judge.user.name, judge.environment);
+    let facts = &judge.in_force.now().facts;
+    say!("for {} in {}\n", facts.user.name, facts.environment);
     let mut table = table(["asks", "gets", "because", "held by"]);
     for row in &assessment.rows {
         table.add_row(cells(row));

@@ -161,6 +161,21 @@ impl Config {
         Ok(serde_saphyr::from_str(text)?)
     }
 
+    /// What holds only from the start of a gate on: the rest is followed while it runs.
+    pub(crate) fn fixed(&self) -> Self {
+        let followed = Self::default();
+        Self {
+            plugins: followed.plugins,
+            policies: followed.policies,
+            default_policies: followed.default_policies,
+            environment: followed.environment,
+            labels: followed.labels,
+            classification: followed.classification,
+            users: followed.users,
+            ..self.clone()
+        }
+    }
+
     /// What steers the gate: whoever writes there widens the next grant.
     pub(crate) fn control_files(&self) -> impl Iterator<Item = &Path> {
         let named = self.plugins.iter().chain(&self.policies);

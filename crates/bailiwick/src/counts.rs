@@ -88,9 +88,7 @@ impl Counted {
         file.read_to_string(&mut text)
             .ok()
             .and_then(|_| parse(&text))
-            .with_context(|| {
-                format!("`{shown}` is damaged: remove it, and all counts begin anew")
-            })
+            .with_context(|| format!("`{shown}` is damaged: remove it, and all counts begin anew"))
     }
 
     fn try_settle(&self, step: &mut dyn FnMut(&mut Tally) -> bool) -> anyhow::Result<()> {

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::cli::LearnArgs;
 use crate::config::Config;
+use crate::origin::Plugins;
 use crate::report::{USAGE, exit};
 use crate::serve::{Served, synthetic};
 
@@ -35,6 +36,7 @@ pub(crate) fn run(args: &LearnArgs, named: Option<&Path>) -> anyhow::Result<Exit
         config,
         allow: &bound,
         sources: vec![source(manifest, None, None)],
+        plugins: Plugins::Named,
         namespaced: false,
         tokens: None,
         learning: Some(learning.clone()),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
 use bailiwick_capability::Capability;
-use bailiwick_gate::discover::{discover, source};
+use bailiwick_gate::discover::source;
 use bailiwick_gate::learning::Learning;
 use bailiwick_gate::plugin::Plugin;
 use bailiwick_gate::session::Note;
@@ -19,11 +19,11 @@ use crate::assemble::{Parts, host};
 use crate::cli::ServeArgs;
 use crate::config::Config;
 use crate::home::Home;
-use crate::origin::Origin;
+use crate::origin::{Meaning, Origin, Plugins};
 
 pub(crate) fn run(args: &ServeArgs, named: Option<&Path>) -> anyhow::Result<()> {
     let config = Config::find(named)?;
-    let sources = sources(args, config.as_ref())?;
+    let (plugins, sources) = sources(args, config.as_ref())?;
     // Names stay as an agent knows them where there is nothing to tell apart.
     let alone = sources.len() == 1;
     let namespaced = args.command.is_empty() && !(args.manifest.is_some() && alone);
@@ -37,6 +37,7 @@ pub(crate) fn run(args: &ServeArgs, named: Option<&Path>) -> anyhow::Result<()> 
         config: config.unwrap_or_default(),
         allow: &args.given.allow,
         sources,
+        plugins,
         namespaced,
         tokens: args.tokens.clone(),
         learning: learning.clone(),
@@ -54,6 +55,8 @@ pub(crate) struct Served<'a> {
     /// What the person grants by hand.
     pub(crate) allow: &'a [Capability],
     pub(crate) sources: Vec<Source>,
+    /// Where they come from.
+    pub(crate) plugins: Plugins,
     /// Whether tools carry the names of their plugins.
     pub(crate) namespaced: bool,
     /// Where the session's tokens are written.
@@ -67,11 +70,17 @@ impl Served<'_> {
     pub(crate) fn serve(self) -> anyhow::Result<()> {
         let home = Home::locate()?;
         let parts = Parts::new(&self.config, &home, self.allow);
-        let origin = Origin::of(&parts);
+        let watched = match self.plugins {
+            Plugins::Named => Vec::new(),
+            Plugins::At(_) | Plugins::Configured => self.sources.clone(),
+        };
+        let origin = Origin::of(&parts, self.plugins);
         let host = Arc::new(Host {
             learning: self.learning,
             ..host(&parts)?
         });
+        let facts = &host.judge.in_force.now().facts;
+        let meaning = Meaning::of(&host.policy_digest, &self.config, facts, &watched);
         let recorder = host.recorder.clone();
         let asked = host.clone();
         let gate = Gate::new(host, self.sources, self.namespaced, notes(self.tokens));
@@ -87,7 +96,7 @@ impl Served<'_> {
                 outcome = serve_gate(&gate) => outcome,
                 // Without it, nobody could answer what policy asks.
                 Err(error) = crate::approvals::serve(&home, &asked.approvals) => Err(error),
-                Err(error) = origin.follow(&gate, &recorder) => {
+                Err(error) = origin.follow(&gate, &recorder, meaning) => {
                     let why = format!("{error:#}");
                     // What cannot be recorded must not go on; where the log still works, it says so.
                     let _ = gate.end(&why).await;
@@ -134,28 +143,22 @@ async fn serve_gate(gate: &Arc<Gate>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn sources(args: &ServeArgs, config: Option<&Config>) -> anyhow::Result<Vec<Source>> {
+fn sources(args: &ServeArgs, config: Option<&Config>) -> anyhow::Result<(Plugins, Vec<Source>)> {
     if !args.command.is_empty() {
         let manifest = synthetic(&args.command, &args.given.allow)?;
-        return Ok(vec![source(manifest, None, None)]);
+        return Ok((Plugins::Named, vec![source(manifest, None, None)]));
     }
     if let Some(path) = &args.manifest {
-        return discover(path).map_err(crate::report::undiscovered);
+        let plugins = Plugins::At(path.clone());
+        let found = plugins.found(&Config::default())?;
+        return Ok((plugins, found));
     }
     let config = config.context(
         "there is nothing to serve: write a bailiwick.yaml with `plugins:`, or name a server, as in \
          `bailiwick serve --allow read_files:/data/docs/ -- npx -y @modelcontextprotocol/server-filesystem /data/docs`",
     )?;
-    configured(config)
-}
-
-/// The plugins that the configuration names.
-pub(crate) fn configured(config: &Config) -> anyhow::Result<Vec<Source>> {
-    let mut sources = Vec::new();
-    for path in &config.plugins {
-        sources.extend(discover(path).map_err(crate::report::undiscovered)?);
-    }
-    Ok(sources)
+    let found = Plugins::Configured.found(config)?;
+    Ok((Plugins::Configured, found))
 }
 
 /// The manifest of a bare command: it asks for what the person allows.

@@ -397,7 +397,7 @@ pub(crate) fn seal(
         plugin: source.manifest.id().to_string(),
         plugin_version: source.manifest.version().to_string(),
         plugin_digest: source.digest,
-        user: host.judge.user.name.clone(),
+        user: host.judge.user().name,
         agent: agent.name.clone(),
         grant: grant.clone(),
         asks,

@@ -58,10 +58,7 @@ pub fn discover(path: &Path) -> Result<Vec<Source>, DiscoverError> {
     if let Some(manifest) = manifest_in(path)? {
         return one(&manifest).map(|source| vec![source]);
     }
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(path)
-        .and_then(|dir| dir.map(|entry| entry.map(|entry| entry.path())).collect())
-        .map_err(|error| none(path, error))?;
-    entries.sort();
+    let entries = entries(path).map_err(|error| none(path, error))?;
     let mut found = Vec::new();
     for entry in entries {
         if entry.extension().is_some_and(|ending| ending == "wasm") {
@@ -80,6 +77,31 @@ pub fn discover(path: &Path) -> Result<Vec<Source>, DiscoverError> {
         return Err(none(path, why));
     }
     Ok(found)
+}
+
+fn entries(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(dir)?;
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Where [`discover`] looks for manifests and components, whether or not anything is there: what it finds is the same
+/// as long as all of these are, and the [`Source::files`] of what it found.
+#[must_use]
+pub fn places(path: &Path) -> Vec<PathBuf> {
+    let manifests = |dir: &Path| MANIFEST_NAMES.map(|name| dir.join(name));
+    let mut places = vec![path.to_owned()];
+    places.extend(manifests(path));
+    for entry in entries(path).unwrap_or_default() {
+        if entry.is_dir() {
+            places.extend(manifests(&entry));
+        }
+        places.push(entry);
+    }
+    places
 }
 
 fn manifest_in(dir: &Path) -> Result<Option<PathBuf>, DiscoverError> {
@@ -125,14 +147,26 @@ fn one(path: &Path) -> Result<Source, DiscoverError> {
                     "the component carries no manifest; put a plugin.yaml beside it",
                 )
             })?;
-        return Ok(source(manifest, Some(dir), Some(bytes)));
+        return Ok(Source {
+            files: vec![path.to_owned()],
+            ..source(manifest, Some(dir), Some(bytes))
+        });
     }
     let manifest = Manifest::parse(&path.display().to_string(), &bytes)?;
+    let mut files = vec![path.to_owned()];
     let component = match &manifest.runtime().start {
-        Start::Component(file) => Some(read(&dir.join(file), MAX_COMPONENT_BYTES)?),
+        Start::Component(file) => {
+            let file = dir.join(file);
+            let bytes = read(&file, MAX_COMPONENT_BYTES)?;
+            files.push(file);
+            Some(bytes)
+        }
         Start::Command(_) | Start::Embedded => None,
     };
-    Ok(source(manifest, Some(dir), component))
+    Ok(Source {
+        files,
+        ..source(manifest, Some(dir), component)
+    })
 }
 
 /// Reads a regular file up to `limit` bytes: a plugin's folder may hold pipes and devices as well.
@@ -175,5 +209,6 @@ pub fn source(manifest: Manifest, dir: Option<PathBuf>, component: Option<Vec<u8
         dir,
         component: component.map(Arc::new),
         digest: hash.finalize().into(),
+        files: Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! The gate as an agent meets it: one MCP endpoint over one session.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +9,7 @@ use bailiwick_mcp::{
     CallOutcome, CallToolResult, Elicitor, Handler, Implementation, ListChanged, Peer, RpcError,
     Tool, ToolCall,
 };
-use bailiwick_policy::{Agent, Pdp};
+use bailiwick_policy::Agent;
 use serde_json::{Map, Value};
 use tokio::sync::{OnceCell, OwnedRwLockReadGuard, RwLock, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use crate::approve::AtClient;
 use crate::ask::{ByResult, Meanwhile, Waiting, Work};
 use crate::host::{GateError, Host};
 use crate::narrowed;
+use crate::reload::Reload;
 use crate::session::{Beside, Note, Session};
 use crate::wanting::Wanting;
 use crate::world::Source;
@@ -99,22 +100,25 @@ impl Gate {
             .await
     }
 
-    /// Puts other policies in force, in the session that is open as well. They were validated whole before.
+    /// Puts something else in force, in the session that is open as well. It was validated whole before.
     ///
     /// # Errors
     /// What stops the gate.
-    pub async fn reload(&self, pdp: Pdp, digest: &str) -> Result<(), GateError> {
+    pub async fn reload(&self, reload: Reload) -> Result<(), GateError> {
         let inner = &self.inner;
         let Ok(_running) = inner.running().await else {
             return Ok(());
         };
         let _alone = inner.changing.lock().await;
         let Some(session) = inner.session.get() else {
-            inner.host.policies_changed(digest, &[]).await?;
-            inner.host.judge.pdp.replace(pdp);
+            inner.host.policies_changed(&reload.digest, &[]).await?;
+            inner.host.judge.in_force.replace(reload.ruling);
+            if let Some(sources) = reload.sources {
+                *inner.sources() = sources;
+            }
             return Ok(());
         };
-        let notes = session.reload(pdp, digest).await?;
+        let notes = session.reload(reload).await?;
         (inner.notes)(session, &notes);
         inner.ask_for_more(session);
         inner.list_changed.notify();
@@ -238,6 +242,10 @@ impl Inner {
         }
     }
 
+    fn sources(&self) -> MutexGuard<'_, Vec<Source>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ask_for_more(self: &Arc<Self>, session: &Session) {
         for wanting in session.take_wanting() {
             tokio::spawn(ask(Arc::downgrade(self), wanting));
@@ -245,10 +253,7 @@ impl Inner {
     }
 
     async fn open(self: &Arc<Self>, agent: Agent, protocol: &str) -> Result<Session, GateError> {
-        let sources = {
-            let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *sources)
-        };
+        let sources = std::mem::take(&mut *self.sources());
         let session =
             Session::open(self.host.clone(), sources, agent, protocol, self.namespaced).await?;
         (self.notes)(&session, &session.notes);
@@ -278,7 +283,16 @@ async fn ask(gate: Weak<Inner>, wanting: Wanting) {
     let Some(session) = inner.opened().await else {
         return;
     };
-    match session.ask(wanting, &stop).await {
+    let id = wanting.source.manifest.id().to_string();
+    let done = match wanting.approved(&inner.host, &stop).await {
+        Ok(Ok(approved)) => {
+            let _alone = inner.changing.lock().await;
+            session.start_approved(approved).await
+        }
+        Ok(Err(refusal)) => Ok((vec![Note::new(&id, &refusal.message)], false)),
+        Err(error) => Err(error),
+    };
+    match done {
         Ok((notes, changed)) => {
             (inner.notes)(session, &notes);
             if changed {

@@ -22,27 +22,47 @@ use crate::world::{Builder, Progress, Source};
 /// Our own settings are no plugin's business, whatever prefix was granted.
 const OWN_SETTINGS: &str = "BAILIWICK_";
 
-/// The policies in force. They are replaced whole, and read as of one moment.
-pub struct InForce(RwLock<Pdp>);
+/// What the configuration says of the circumstances of every decision.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// On whose behalf.
+    pub user: User,
+    /// Such as `production`.
+    pub environment: String,
+    /// What is known of every session from its start.
+    pub labels: BTreeSet<String>,
+}
 
-impl From<Pdp> for InForce {
-    fn from(pdp: Pdp) -> Self {
-        Self(RwLock::new(pdp))
+/// Policies, and the facts that they are asked with.
+#[derive(Debug, Clone)]
+pub struct Ruling {
+    /// Decides.
+    pub pdp: Pdp,
+    /// What it is told.
+    pub facts: Facts,
+}
+
+/// What is in force. It is replaced whole, and read as of one moment.
+pub struct InForce(RwLock<Arc<Ruling>>);
+
+impl From<Ruling> for InForce {
+    fn from(ruling: Ruling) -> Self {
+        Self(RwLock::new(Arc::new(ruling)))
     }
 }
 
 impl InForce {
-    /// Those of this moment.
+    /// That of this moment.
     #[must_use]
-    pub fn now(&self) -> Pdp {
+    pub fn now(&self) -> Arc<Ruling> {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    pub(crate) fn replace(&self, pdp: Pdp) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = pdp;
+    pub(crate) fn replace(&self, ruling: Ruling) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ruling);
     }
 }
 
@@ -52,7 +72,7 @@ pub type Zone = Arc<dyn Fn(i64) -> i32 + Send + Sync>;
 /// What decides: policy, and the facts and walls that it is asked about. It has no effect on anything.
 pub struct Judge {
     /// Decides.
-    pub pdp: InForce,
+    pub in_force: InForce,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Tells local time.
@@ -61,12 +81,6 @@ pub struct Judge {
     pub native: Result<Arc<dyn Builder>, String>,
     /// Builds components' worlds.
     pub wasm: Result<Arc<dyn Builder>, String>,
-    /// On whose behalf.
-    pub user: User,
-    /// Such as `production`.
-    pub environment: String,
-    /// What is known of every session from its start.
-    pub labels: BTreeSet<String>,
     /// What this machine was seen to have, as policies name it.
     pub machine: BTreeSet<String>,
     /// Where programs are looked for.
@@ -140,38 +154,32 @@ impl Judge {
         }
     }
 
+    /// On whose behalf it decides now.
+    #[must_use]
+    pub fn user(&self) -> User {
+        self.in_force.now().facts.user.clone()
+    }
+
     /// The delegation chain of a plugin in a session.
     #[must_use]
     pub fn principal(&self, session: &str, agent: &Agent, source: &Source) -> Principal {
-        let manifest = &source.manifest;
-        Principal {
-            session: session.to_owned(),
-            user: self.user.clone(),
-            agent: agent.clone(),
-            plugin: PluginFacts {
-                id: manifest.id().to_string(),
-                version: manifest.version().to_string(),
-                digest: format!("sha256:{}", source.digest_hex()),
-                // A manifest's own word about its publisher is not verified, so policy does not see it.
-                publisher: None,
-                folder: source
-                    .dir
-                    .as_ref()
-                    .and_then(|dir| AbsPath::exactly(dir.to_str()?).ok()),
-            },
-        }
+        principal(&self.in_force.now().facts, session, agent, source)
     }
 
     /// The circumstances of a decision now.
     #[must_use]
     pub fn context(&self, wall: &str) -> Context {
+        self.context_of(&self.in_force.now().facts, wall)
+    }
+
+    fn context_of(&self, facts: &Facts, wall: &str) -> Context {
         let now = self.now();
         Context {
-            environment: self.environment.clone(),
+            environment: facts.environment.clone(),
             now,
             utc_offset: (self.zone)(now),
             isolation: wall.to_owned(),
-            labels: self.labels.clone(),
+            labels: facts.labels.clone(),
             machine: self.machine.clone(),
         }
     }
@@ -200,28 +208,28 @@ impl Judge {
         source: &Source,
         approved: &Grant,
     ) -> Result<Assessment, String> {
-        self.assess_under(&self.pdp.now(), session, agent, source, approved)
+        self.assess_under(&self.in_force.now(), session, agent, source, approved)
     }
 
-    /// The same under other policies.
+    /// The same under other policies and facts.
     ///
     /// # Errors
     /// As [`Judge::assess`].
     pub fn assess_under(
         &self,
-        pdp: &Pdp,
+        ruling: &Ruling,
         session: &str,
         agent: &Agent,
         source: &Source,
         approved: &Grant,
     ) -> Result<Assessment, String> {
         let builder = self.builder(source)?;
-        let principal = self.principal(session, agent, source);
-        let context = self.context(builder.wall().name());
+        let principal = principal(&ruling.facts, session, agent, source);
+        let context = self.context_of(&ruling.facts, builder.wall().name());
         Ok(assess(
             source,
             builder.wall(),
-            pdp,
+            &ruling.pdp,
             &principal,
             &context,
             &self.search,
@@ -257,9 +265,29 @@ impl Host {
             format!("{} {}", agent.name, agent.version)
         };
         let subject = Subject::session(session)
-            .with_user(&self.judge.user.name)
+            .with_user(self.judge.user().name)
             .with_agent(named);
         of_session(subject, session)
+    }
+}
+
+fn principal(facts: &Facts, session: &str, agent: &Agent, source: &Source) -> Principal {
+    let manifest = &source.manifest;
+    Principal {
+        session: session.to_owned(),
+        user: facts.user.clone(),
+        agent: agent.clone(),
+        plugin: PluginFacts {
+            id: manifest.id().to_string(),
+            version: manifest.version().to_string(),
+            digest: format!("sha256:{}", source.digest_hex()),
+            // A manifest's own word about its publisher is not verified, so policy does not see it.
+            publisher: None,
+            folder: source
+                .dir
+                .as_ref()
+                .and_then(|dir| AbsPath::exactly(dir.to_str()?).ok()),
+        },
     }
 }
 

@@ -39,5 +39,6 @@ pub mod world;
 
 pub use bailiwick_approval::{line, plain};
 pub use gate::{Gate, Notes};
-pub use host::{GateError, Host, InForce, Judge};
+pub use host::{Facts, GateError, Host, InForce, Judge, Ruling};
+pub use reload::Reload;
 pub use session::Session;

@@ -94,6 +94,7 @@ impl Matter<'_> {
         source: &Source,
     ) -> Result<Question, GateError> {
         let now = host.judge.now();
+        let facts = &host.judge.in_force.now().facts;
         let patience = i64::try_from(host.approvals.patience.as_secs()).unwrap_or(i64::MAX);
         let reasons = self.reasons.iter();
         Ok(Question {
@@ -101,9 +102,9 @@ impl Matter<'_> {
             session: subject.session.clone().unwrap_or_default(),
             plugin: source.manifest.id().to_string(),
             digest: source.digest_hex(),
-            user: line(&host.judge.user.name),
+            user: line(&facts.user.name),
             agent: line(subject.agent.as_deref().unwrap_or_default()),
-            task: host.judge.labels.iter().map(|label| line(label)).collect(),
+            task: facts.labels.iter().map(|label| line(label)).collect(),
             about: self.about,
             reasons: reasons.map(|reason| line(&reason.to_string())).collect(),
             policies: self.policies,

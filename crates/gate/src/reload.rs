@@ -1,14 +1,16 @@
-//! Other policies while a session goes on: validated before, recorded with what they mean, then in force at once.
+//! Something else in force while a session goes on: policies, facts, plugins. Validated before, recorded with what it
+//! means, then in force at once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bailiwick_audit::Event;
 use bailiwick_capability::Grant;
-use bailiwick_policy::Pdp;
 
 use crate::admit::admit_approved;
-use crate::host::GateError;
+use crate::host::{GateError, Ruling};
 use crate::note::Note;
+use crate::order::order;
 use crate::plugin::Plugin;
 use crate::record::lines;
 use crate::session::Session;
@@ -18,9 +20,23 @@ use crate::world::Source;
 /// The most of a difference that the log tells, in lines.
 const MAX_TOLD: usize = 64;
 
-/// What becomes of one plugin under other policies.
+/// What takes the place of what is in force.
+pub struct Reload {
+    /// Policies, and the facts that they are asked with.
+    pub ruling: Ruling,
+    /// Digest of the policies, for the log.
+    pub digest: String,
+    /// The plugins as they lie on disk now; none where they are what they were.
+    pub sources: Option<Vec<Source>>,
+}
+
+/// What becomes of one plugin.
 struct Change {
-    source: Arc<Source>,
+    id: String,
+    /// As it lies on disk, if it may be loaded as far as other plugins are concerned; else why not.
+    source: Result<Arc<Source>, String>,
+    /// As it lay there before.
+    was: Option<Arc<Source>>,
     running: Option<Arc<Plugin>>,
     /// None where it cannot be loaded any more.
     grant: Option<Grant>,
@@ -38,20 +54,33 @@ impl Change {
         self.grant.clone().unwrap_or_default()
     }
 
+    /// Whether another plugin of its id lies there now.
+    fn is_another(&self) -> bool {
+        let now = self.source.as_ref().ok();
+        now.map(|source| source.digest) != self.was.as_ref().map(|source| source.digest)
+    }
+
     /// Whether it goes on as it is.
     fn is_none(&self) -> bool {
-        self.running.is_some() == self.grant.is_some() && self.before() == self.after()
+        self.running.is_some() == self.grant.is_some()
+            && self.before() == self.after()
+            && !self.is_another()
     }
 
     /// Who gains and loses what, a line each.
     fn told(&self) -> Vec<String> {
-        let id = self.source.manifest.id();
-        let (before, after) = (self.before(), self.after());
+        let (id, before, after) = (&self.id, self.before(), self.after());
         let beyond = |one: &Grant, other: &Grant| {
             let more = one.atoms().iter().filter(|atom| !other.holds(atom));
             lines(&Grant::new(more.cloned()))
         };
         let mut told: Vec<String> = Vec::new();
+        if let (Ok(now), Some(was), true) = (&self.source, &self.was, self.is_another()) {
+            let (was, now) = (named(was), named(now));
+            told.push(format!(
+                "{id} is another plugin: it was {was}, and is {now}"
+            ));
+        }
         match (&self.running, &self.grant) {
             (Some(_), None) => told.push(format!("{id} is ended")),
             (None, Some(_)) => told.push(format!("{id} is started")),
@@ -71,76 +100,159 @@ impl Change {
     }
 }
 
+fn named(source: &Source) -> String {
+    format!(
+        "{} sha256:{}",
+        source.manifest.version(),
+        source.digest_hex()
+    )
+}
+
 impl Session {
-    fn changes(&self, pdp: &Pdp) -> Vec<Change> {
-        let (judge, shelf) = (&self.host.judge, self.shelf());
-        let change = |source: &Arc<Source>| {
-            let id = source.manifest.id().as_str();
-            let running = shelf
-                .plugins()
-                .iter()
-                .find(|plugin| plugin.id() == id)
-                .cloned();
-            let extra = running
-                .as_ref()
-                .map(|plugin| plugin.admitted.extra().clone())
-                .unwrap_or_default();
-            let then = judge.assess_under(pdp, &self.id, &self.agent, source, &extra);
-            let grant = then
-                .ok()
-                .filter(|then| then.loadable())
-                .map(|then| then.grant);
-            Change {
-                source: source.clone(),
-                running,
-                grant,
+    /// What becomes of each plugin, in the order in which they load; last, those that are not there any more.
+    fn changes(
+        &self,
+        reload: &Reload,
+    ) -> (Vec<Change>, Vec<Arc<Source>>, Vec<(Arc<Source>, String)>) {
+        let were = self.sources();
+        let (now, refused) = match &reload.sources {
+            None => (were.clone(), Vec::new()),
+            Some(sources) => {
+                let order = order(sources.clone());
+                (order.load, order.refused)
             }
         };
-        self.sources().iter().map(change).collect()
+        let mut changes = Vec::new();
+        let mut will_run = BTreeSet::new();
+        for source in &now {
+            let change = self.change(reload, &were, source, &will_run);
+            if change.grant.is_some() {
+                will_run.insert(change.id.clone());
+            }
+            changes.push(change);
+        }
+        let is_there = |id: &str| now.iter().any(|source| source.manifest.id().as_str() == id);
+        for was in were
+            .iter()
+            .filter(|was| !is_there(was.manifest.id().as_str()))
+        {
+            let id = was.manifest.id().as_str();
+            let why = refused
+                .iter()
+                .find(|(source, _)| source.manifest.id().as_str() == id);
+            changes.push(Change {
+                id: id.to_owned(),
+                source: Err(why.map_or_else(
+                    || "it is not there any more".to_owned(),
+                    |(_, why)| why.clone(),
+                )),
+                was: Some(was.clone()),
+                running: self.running_as(id),
+                grant: None,
+            });
+        }
+        (changes, now, refused)
     }
 
-    /// Puts other policies in force: recorded with who gains and who loses what, then every call and every plugin is
-    /// held to them. Gives what people may want to know, and whether the list of tools may have changed.
+    fn change(
+        &self,
+        reload: &Reload,
+        were: &[Arc<Source>],
+        source: &Arc<Source>,
+        will_run: &BTreeSet<String>,
+    ) -> Change {
+        let id = source.manifest.id().as_str();
+        let was = were.iter().find(|was| was.manifest.id().as_str() == id);
+        let running = self.running_as(id);
+        // What people approved, they approved of these bytes.
+        let same = running
+            .iter()
+            .filter(|plugin| plugin.admitted.source.digest == source.digest);
+        let extra = same.map(|plugin| plugin.admitted.extra().clone()).next();
+        let mut needed = source.manifest.dependencies().iter();
+        let grant = if needed.all(|needed| will_run.contains(needed.id.as_str())) {
+            let (judge, extra) = (&self.host.judge, extra.unwrap_or_default());
+            let then = judge.assess_under(&reload.ruling, &self.id, &self.agent, source, &extra);
+            then.ok()
+                .filter(|then| then.loadable())
+                .map(|then| then.grant)
+        } else {
+            None
+        };
+        Change {
+            id: id.to_owned(),
+            source: Ok(source.clone()),
+            was: was.cloned(),
+            running,
+            grant,
+        }
+    }
+
+    fn running_as(&self, id: &str) -> Option<Arc<Plugin>> {
+        let shelf = self.shelf();
+        shelf
+            .plugins()
+            .iter()
+            .find(|plugin| plugin.id() == id)
+            .cloned()
+    }
+
+    /// Puts something else in force: recorded with who gains and who loses what, then every call and every plugin is
+    /// held to it. Gives what people may want to know.
     ///
     /// # Errors
     /// What stops the gate.
-    pub(crate) async fn reload(&self, pdp: Pdp, digest: &str) -> Result<Vec<Note>, GateError> {
-        let changes = self.changes(&pdp);
+    pub(crate) async fn reload(&self, reload: Reload) -> Result<Vec<Note>, GateError> {
+        let (changes, now, refused) = self.changes(&reload);
         let told: Vec<String> = changes.iter().flat_map(Change::told).collect();
-        self.host.policies_changed(digest, &told).await?;
-        self.host.judge.pdp.replace(pdp.clone());
-        self.rules.replace(pdp, self.shelf().plugins());
+        self.host.policies_changed(&reload.digest, &told).await?;
+        self.rules
+            .replace(reload.ruling.pdp.clone(), self.shelf().plugins());
+        self.host.judge.in_force.replace(reload.ruling);
+        self.come_from(now);
         let mut notes = Vec::new();
-        // What is lost is lost before anything is gained.
-        let (lost, others): (Vec<_>, Vec<_>) = changes
+        for (source, why) in refused {
+            notes.push(self.refuse(&source, why).await?);
+        }
+        let changes: Vec<Change> = changes
             .into_iter()
             .filter(|change| !change.is_none())
-            .partition(|change| change.running.is_some());
-        for change in lost.into_iter().chain(others) {
-            notes.extend(self.apply(change).await?);
+            .collect();
+        // What is lost is lost before anything is gained, and nobody runs without what it depends on.
+        for change in changes.iter().rev() {
+            let why = match &change.source {
+                Err(why) => why.as_str(),
+                Ok(_) if change.is_another() => "another version took its place",
+                Ok(_) => "policies changed",
+            };
+            self.take_off(&change.id, why).await?;
+        }
+        for change in changes {
+            notes.extend(self.start_again(change).await?);
         }
         Ok(notes)
     }
 
-    async fn apply(&self, change: Change) -> Result<Vec<Note>, GateError> {
-        let id = change.source.manifest.id().to_string();
-        let (before, after) = (change.before(), change.after());
-        let Some(plugin) = change.running else {
-            return self.load(change.source).await;
+    /// Starts what was taken off, or is new. What only loses something keeps its token, and what people approved.
+    async fn start_again(&self, change: Change) -> Result<Vec<Note>, GateError> {
+        let keeps = !change.is_another() && change.before().contains(&change.after());
+        let Ok(source) = change.source else {
+            return Ok(Vec::new());
         };
-        self.take_off(&id, "policies changed").await?;
-        if change.grant.is_some() && before.contains(&after) {
-            let approved = Approved {
-                source: change.source,
-                grant: plugin.admitted.extra().clone(),
-                token: plugin.admitted.token().clone(),
-            };
-            return match admit_approved(&self.host, &self.id, &self.agent, approved).await? {
-                Ok(admitted) => self.put(admitted).await,
-                Err(why) => Ok(vec![Note::new(&id, &format!("refused: {why}"))]),
-            };
+        match (change.running, change.grant) {
+            (Some(plugin), Some(_)) if keeps => {
+                let approved = Approved {
+                    source,
+                    grant: plugin.admitted.extra().clone(),
+                    token: plugin.admitted.token().clone(),
+                };
+                match admit_approved(&self.host, &self.id, &self.agent, approved).await? {
+                    Ok(admitted) => self.put(admitted).await,
+                    Err(why) => Ok(vec![Note::new(&change.id, &format!("refused: {why}"))]),
+                }
+            }
+            _ => self.load(source).await,
         }
-        self.load(change.source).await
     }
 }
 

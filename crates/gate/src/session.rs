@@ -51,7 +51,7 @@ pub struct Session {
     pub notes: Vec<Note>,
     pub(crate) host: Arc<Host>,
     /// All that were asked for, in the order in which they load.
-    sources: Vec<Arc<Source>>,
+    sources: RwLock<Vec<Arc<Source>>>,
     wanting: Mutex<Vec<Wanting>>,
     pub(crate) narrowed: tokio::sync::Mutex<Narrowed>,
     pub(crate) rules: CallRules,
@@ -86,60 +86,54 @@ impl Session {
             id,
             agent,
             notes: Vec::new(),
-            sources: Vec::new(),
+            sources: RwLock::default(),
             wanting: Mutex::default(),
             narrowed: tokio::sync::Mutex::default(),
             subject,
             namespaced,
             shelf: RwLock::default(),
             calls: AtomicU64::new(0),
-            rules: CallRules::new(host.judge.pdp.now(), host.ledger.clone()),
+            rules: CallRules::new(host.judge.in_force.now().pdp.clone(), host.ledger.clone()),
             host: host.clone(),
         };
         let order = order(sources);
+        session.come_from(order.load.clone());
+        let mut notes = Vec::new();
         for (source, why) in order.refused {
-            session.refuse(&source, why).await?;
+            notes.push(session.refuse(&source, why).await?);
         }
-        session.sources.clone_from(&order.load);
         for source in order.load {
-            match session.missing_dependency(&source) {
-                Some(missing) => {
-                    let why = format!("it depends on `{missing}`, which was not loaded");
-                    session.refuse(&source, why).await?;
-                }
-                None => {
-                    let notes = session.load(source).await?;
-                    session.notes.extend(notes);
-                }
-            }
+            notes.extend(session.load(source).await?);
         }
+        session.notes = notes;
         Ok(session)
     }
 
-    fn missing_dependency(&self, source: &Source) -> Option<String> {
+    /// A dependency that does not run, as a reason.
+    pub(crate) fn lacks(&self, source: &Source) -> Option<String> {
         let shelf = self.shelf();
-        let loaded = |id: &str| shelf.place(id).is_some();
-        source
-            .manifest
-            .dependencies()
-            .iter()
-            .map(|d| d.id.to_string())
-            .find(|id| !loaded(id))
+        let missing = (source.manifest.dependencies().iter())
+            .map(|needed| needed.id.as_str())
+            .find(|id| shelf.place(id).is_none())?;
+        Some(format!("it depends on `{missing}`, which was not loaded"))
     }
 
-    async fn refuse(&mut self, source: &Source, reason: String) -> Result<(), GateError> {
+    pub(crate) async fn refuse(&self, source: &Source, reason: String) -> Result<Note, GateError> {
         let id = source.manifest.id().as_str();
-        self.notes
-            .push(Note::new(id, &format!("refused: {reason}")));
+        let note = Note::new(id, &format!("refused: {reason}"));
         let subject = self.subject.clone().with_plugin(id, source.digest_hex());
         self.host
             .recorder
             .durable(&subject, Event::PluginRefused { reason })
             .await?;
-        Ok(())
+        Ok(note)
     }
 
+    /// Decides on a plugin, and starts it if it may be.
     pub(crate) async fn load(&self, source: Arc<Source>) -> Result<Vec<Note>, GateError> {
+        if let Some(why) = self.lacks(&source) {
+            return Ok(vec![self.refuse(&source, why).await?]);
+        }
         let id = source.manifest.id().to_string();
         let wanting = wanting(&self.host, &self.id, &self.agent, &source)?;
         let asks = wanting.is_some();
@@ -191,8 +185,14 @@ impl Session {
         Ok(withheld.into_iter().map(not_offered).collect())
     }
 
-    pub(crate) fn sources(&self) -> &[Arc<Source>] {
-        &self.sources
+    /// The plugins that it is made of, whether or not they run, in the order in which they load.
+    pub(crate) fn sources(&self) -> Vec<Arc<Source>> {
+        let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+        sources.clone()
+    }
+
+    pub(crate) fn come_from(&self, sources: Vec<Arc<Source>>) {
+        *self.sources.write().unwrap_or_else(PoisonError::into_inner) = sources;
     }
 
     /// Takes a plugin off the shelf and ends it.

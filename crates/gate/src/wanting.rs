@@ -71,7 +71,7 @@ pub(crate) fn wanting(
         .cloned()
         .collect();
     let policies = policies(&reasons);
-    let people = host.judge.pdp.now().people(&policies).max(1);
+    let people = host.judge.in_force.now().pdp.people(&policies).max(1);
     let asks = Asks {
         atoms: asked
             .iter()
@@ -152,20 +152,21 @@ impl Session {
         std::mem::take(&mut *self.wanting())
     }
 
-    /// Asks people for what a plugin wants. If they say yes, it is started with that, in its own place.
+    /// Starts a plugin with what people approved, in its own place. Whoever calls this holds up other changes.
     ///
     /// # Errors
     /// What stops the gate. Gives what people may want to know, and whether anything changed.
-    pub(crate) async fn ask(
+    pub(crate) async fn start_approved(
         &self,
-        wanting: Wanting,
-        cancel: &CancellationToken,
+        approved: Approved,
     ) -> Result<(Vec<Note>, bool), GateError> {
-        let id = wanting.source.manifest.id().to_string();
-        let approved = match wanting.approved(&self.host, cancel).await? {
-            Ok(approved) => approved,
-            Err(refusal) => return Ok((vec![Note::new(&id, &refusal.message)], false)),
-        };
+        let id = approved.source.manifest.id().to_string();
+        let mut current = self.sources().into_iter();
+        if !current.any(|source| source.digest == approved.source.digest) {
+            let why =
+                "another version took its place while people were asked: the answer is not used";
+            return Ok((vec![Note::new(&id, why)], false));
+        }
         match admit_approved(&self.host, &self.id, &self.agent, approved).await? {
             Ok(admitted) => Ok((self.put(admitted).await?, true)),
             Err(why) => Ok((vec![Note::new(&id, &format!("refused: {why}"))], false)),

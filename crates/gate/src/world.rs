@@ -25,6 +25,8 @@ pub struct Source {
     pub component: Option<Arc<Vec<u8>>>,
     /// SHA-256 over the manifest and the component.
     pub digest: [u8; 32],
+    /// The files that it was read from.
+    pub files: Vec<PathBuf>,
 }
 
 impl Source {

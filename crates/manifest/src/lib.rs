@@ -28,7 +28,9 @@ pub use error::{MAX_PROBLEMS, ManifestError, ManifestErrors};
 pub use identity::{MAX_ID, PluginId, PluginIdError};
 pub use manifest::Manifest;
 pub use order::load_order;
-pub use parts::{Atom, Binding, Creates, Dependency, Limits, Necessity, Need, Runtime, Start, Tool};
+pub use parts::{
+    Atom, Binding, Creates, Dependency, Limits, Necessity, Need, Runtime, Start, Tool,
+};
 pub use read::to_json;
 pub use source::{Source, Span, Spanned};
 pub use tree::{MAX_BYTES, MAX_DEPTH, MAX_NODES};

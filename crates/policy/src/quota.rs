@@ -188,7 +188,13 @@ mod tests {
             Quota::parse("3/day per plugin"),
             quota(3, 86_400, Per::Plugin)
         );
-        for text in ["10/hour per user", "1/second per all", "3/week per plugin", "7/day per session", "2/minute per user"] {
+        for text in [
+            "10/hour per user",
+            "1/second per all",
+            "3/week per plugin",
+            "7/day per session",
+            "2/minute per user",
+        ] {
             assert_eq!(Quota::parse(text).unwrap().to_string(), text);
         }
         for text in [

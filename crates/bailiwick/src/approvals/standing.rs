@@ -45,7 +45,7 @@ impl Policies {
         let id = question.id.get(..16).unwrap_or(&question.id);
         let path = file(self.0.home());
         let _alone = lock(&path)?;
-        let (pdp, mut fresh) = self.0.load()?;
+        let (pdp, mut fresh) = self.0.policies()?;
         let written = pdp.standing(&StandingAnswer {
             id: &format!("answered-{id}"),
             asked: &question.policies,

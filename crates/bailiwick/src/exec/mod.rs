@@ -84,8 +84,9 @@ fn recorded(
     };
     let manifest = asked(args, command)?;
     let host = host(&parts)?;
-    report.set("user", json!(host.judge.user.name));
-    report.set("environment", json!(host.judge.environment));
+    let facts = &host.judge.in_force.now().facts;
+    report.set("user", json!(facts.user.name));
+    report.set("environment", json!(facts.environment));
     report.set("machine", json!(host.judge.machine));
     let settings = Settings {
         terminal: terminal::name(),

@@ -6,8 +6,8 @@ use bailiwick_policy::{Known, Problem, Remark};
 use serde_json::{Value, json};
 
 use crate::config::Config;
+use crate::origin::Plugins;
 use crate::report::{FINE, FOUND, say};
-use crate::serve::configured;
 
 use super::cli::SetArgs;
 use super::set;
@@ -55,7 +55,7 @@ fn known(config: &Config) -> anyhow::Result<Known> {
     if config.plugins.is_empty() {
         return Ok(Known { plugins });
     }
-    for source in configured(config)? {
+    for source in Plugins::Configured.found(config)? {
         let tools: BTreeSet<String> = source.manifest.tools().keys().cloned().collect();
         let tools = (!tools.is_empty()).then_some(tools);
         plugins.insert(source.manifest.id().to_string(), tools);

@@ -68,3 +68,58 @@ fn policies_that_change_are_in_force_at_once_and_broken_ones_change_nothing() {
     world.serve(Family::Modern, &[]).end();
     assert_eq!(world.events("policy_change").len(), before);
 }
+
+#[test]
+fn manifests_and_facts_that_change_are_in_force_at_once_and_broken_ones_change_nothing() {
+    let world = World::new();
+    let docs = world.folder("docs");
+    let lines = format!("optional_capabilities: [\"read_files:{docs}/\"]");
+    let put = |lines: &str| {
+        Script {
+            lines,
+            ..Script::WELL
+        }
+        .put(&world)
+    };
+    let good = put("");
+    world.configure(&[&good], &world.files_policy());
+    let mut gate = world.serve(Family::Legacy, &[]);
+    assert_eq!(text(&echo(&mut gate)), "hi");
+
+    put(&lines);
+    let asks = change(&world, "good gains read_files:");
+    let reason = asks["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("good is another plugin: it was 1.0.0 sha256:"),
+        "{reason}"
+    );
+    while gate.next()["method"] != "notifications/tools/list_changed" {}
+    assert_eq!(text(&echo(&mut gate)), "hi");
+
+    put("required: [");
+    let broken = change(&world, "plugin.yaml");
+    assert_eq!(broken["loaded"], false);
+    assert_eq!(
+        text(&echo(&mut gate)),
+        "hi",
+        "a broken manifest changes nothing"
+    );
+
+    put("");
+    change(&world, "good loses read_files:");
+    let config =
+        |text: &str| world.file("bailiwick.yaml", &format!("policies: [policies]\n{text}"));
+    config("plugins: [good]\nenvironment: production\nwatch: acts");
+    change(&world, "nobody gains or loses a capability");
+    config("environment: production");
+    change(&world, "good is ended");
+    while gate.next()["method"] != "notifications/tools/list_changed" {}
+    assert_eq!(code(&echo(&mut gate)), "unknown_tool");
+    let words = gate.end();
+    for part in [
+        "are not taken; the old ones stay in force",
+        "holds from the next start on",
+    ] {
+        assert!(words.contains(part), "{words}");
+    }
+}

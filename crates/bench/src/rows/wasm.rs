@@ -11,10 +11,10 @@ use bailiwick_gate::record::Recorder;
 use bailiwick_gate::resolve::SearchPath;
 use bailiwick_gate::withdrawn::NothingRevoked;
 use bailiwick_gate::world::Builder;
-use bailiwick_gate::{Host, Judge, Session};
+use bailiwick_gate::{Facts, Host, Judge, Ruling, Session};
 use bailiwick_manifest::Manifest;
 use bailiwick_mcp::CancellationToken;
-use bailiwick_policy::{Agent, Classification, Pdp, User};
+use bailiwick_policy::{Agent, Classification, Pdp};
 use bailiwick_token::Keys;
 use bailiwick_wall::Limits;
 use bailiwick_wasm::{Aside, Wasm};
@@ -123,17 +123,15 @@ fn host(log: Log) -> Outcome<Host> {
     Ok(Host {
         approvals: bailiwick_gate::approve::Approvals::nobody(),
         judge: Judge {
-            pdp: Pdp::load(&Pdp::default_sources(), &Classification::default())?.into(),
+            in_force: Ruling {
+                pdp: Pdp::load(&Pdp::default_sources(), &Classification::default())?,
+                facts: Facts::default(),
+            }
+            .into(),
             clock: Arc::new(SystemClock),
             zone: Arc::new(|_| 0),
             native: Err("not needed here".to_owned()),
             wasm: Ok(wasm),
-            user: User {
-                name: "bench".to_owned(),
-                ..User::default()
-            },
-            environment: "development".to_owned(),
-            labels: BTreeSet::new(),
             machine: BTreeSet::new(),
             search: SearchPath::new("/usr/bin"),
         },

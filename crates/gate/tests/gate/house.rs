@@ -15,7 +15,7 @@ use bailiwick_gate::record::{Record, Recorder};
 use bailiwick_gate::resolve::SearchPath;
 use bailiwick_gate::withdrawn::RevocationList;
 use bailiwick_gate::world::{Builder, CallError, Instance, Launch, Preparation, Progress, Source};
-use bailiwick_gate::{Host, Judge, Session};
+use bailiwick_gate::{Facts, Host, Judge, Ruling, Session};
 use bailiwick_manifest::Manifest;
 use bailiwick_mcp::{CallToolResult, Tool};
 use bailiwick_policy::{Agent, Classification, Pdp, PolicySource, User};
@@ -195,6 +195,17 @@ pub(crate) fn agent() -> Agent {
     }
 }
 
+pub(crate) fn facts() -> Facts {
+    Facts {
+        user: User {
+            name: "ann".to_owned(),
+            ..User::default()
+        },
+        environment: "test".to_owned(),
+        labels: BTreeSet::new(),
+    }
+}
+
 impl House {
     /// A host that obeys the default policies and `policy`, in which `{docs}` stands for a folder with a note.
     pub(crate) fn new(policy: &str) -> Self {
@@ -224,9 +235,11 @@ impl House {
         let clock = Arc::new(TestClock(AtomicU64::new(1_800_000_000)));
         let wasm = Wasm::new(None).unwrap();
         let judge = Judge {
-            pdp: Pdp::load(&sources, &Classification::default())
-                .unwrap()
-                .into(),
+            in_force: Ruling {
+                pdp: Pdp::load(&sources, &Classification::default()).unwrap(),
+                facts: facts(),
+            }
+            .into(),
             clock: clock.clone(),
             zone: Arc::new(|_| 0),
             native: native.ok_or_else(|| "this test has no native wall".to_owned()),
@@ -234,12 +247,6 @@ impl House {
                 wasm,
                 steps: steps.clone(),
             })),
-            user: User {
-                name: "ann".to_owned(),
-                ..User::default()
-            },
-            environment: "test".to_owned(),
-            labels: BTreeSet::new(),
             machine: ["landlock", "userns"].map(str::to_owned).into(),
             search: SearchPath::new("/usr/bin:/bin"),
         };

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bailiwick_audit::Event;
-use bailiwick_gate::{Gate, Notes};
+use bailiwick_gate::discover::source;
+use bailiwick_gate::world::Source;
+use bailiwick_gate::{Gate, Notes, Reload, Ruling};
+use bailiwick_manifest::Manifest;
 use bailiwick_mcp::{
     CallOutcome, CallToolResult, Handler as _, Implementation, Peer, Revision, ToolCall,
 };
@@ -12,7 +15,7 @@ use bailiwick_policy::{Classification, Pdp, PolicySource};
 use serde_json::{Map, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::house::{House, arguments, refusal};
+use crate::house::{House, arguments, facts, refusal};
 use crate::puppet::{Strings, native, puppet};
 
 const ASKS: &str = "required_capabilities: ['read_environment:AAA']\noptional_capabilities: ['read_environment:BBB']";
@@ -46,6 +49,18 @@ fn pdp(policy: &str) -> Pdp {
     Pdp::load(&sources, &Classification::default()).unwrap()
 }
 
+/// These policies, and these plugins if there are other ones.
+fn to(policy: &str, sources: Option<Vec<Source>>) -> Reload {
+    Reload {
+        ruling: Ruling {
+            pdp: pdp(policy),
+            facts: facts(),
+        },
+        digest: "d2".to_owned(),
+        sources,
+    }
+}
+
 fn peer() -> Peer {
     Peer {
         revision: Revision::LEGACY,
@@ -70,7 +85,7 @@ impl Stage {
     }
 
     async fn reload(&self, policy: &str) {
-        self.gate.reload(pdp(policy), "d2").await.unwrap();
+        self.gate.reload(to(policy, None)).await.unwrap();
     }
 
     fn starts(&self) -> usize {
@@ -167,8 +182,8 @@ async fn l31_policies_that_cannot_be_recorded_are_not_in_force() {
     let stage = stage(SECRETS);
     assert_eq!(stage.tools().await.len(), 2);
     stage.house.closer()();
-    assert!(stage.gate.reload(pdp(""), "d2").await.is_err());
-    let still = stage.house.host.judge.pdp.now();
+    assert!(stage.gate.reload(to("", None)).await.is_err());
+    let still = stage.house.host.judge.in_force.now().pdp.clone();
     assert!(still.policy_ids().any(|id| id == "secrets"));
     assert_eq!(stage.starts(), 2);
     assert_eq!(stage.house.steps.called.load(Ordering::SeqCst), 0);
@@ -180,4 +195,83 @@ async fn policies_that_change_before_anybody_came_hold_from_the_start() {
     stage.reload("").await;
     assert_eq!(stage.tools().await, ["plain__t"]);
     assert_eq!(stage.starts(), 1);
+}
+
+fn plugin(id: &str, version: &str, rest: &str) -> Source {
+    let text = format!("id: {id}\nversion: {version}\nruntime: {{command: [puppet]}}\n{rest}\n");
+    let manifest = Manifest::parse("plugin.yaml", text.as_bytes()).unwrap();
+    source(manifest, None, None)
+}
+
+impl Stage {
+    async fn plugins(&self, sources: Vec<Source>) {
+        let reload = to(SECRETS, Some(sources));
+        self.gate.reload(reload).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_changes_is_decided_anew_and_the_others_go_on() {
+    let stage = stage(SECRETS);
+    assert_eq!(stage.tools().await.len(), 2);
+    let less = ASKS.replace("'read_environment:BBB'", "");
+    let sources = vec![
+        plugin("plain", "1.0.0", ""),
+        plugin("risky", "1.1.0", &less),
+    ];
+    stage.plugins(sources.clone()).await;
+    let told = stage.told();
+    assert!(
+        told.contains("risky is another plugin: it was 1.0.0 sha256:"),
+        "{told}"
+    );
+    assert!(told.contains(", and is 1.1.0 sha256:"), "{told}");
+    assert!(told.ends_with("risky loses read_environment:BBB"), "{told}");
+    assert_eq!(stage.starts(), 3, "only the other one starts anew");
+    assert!(!stage.call("risky__t").await.is_error);
+    stage.plugins(sources).await;
+    assert_eq!(stage.told(), "nobody gains or loses a capability");
+    assert_eq!(stage.starts(), 3);
+}
+
+#[tokio::test]
+async fn plugins_come_and_go_with_what_depends_on_them() {
+    let stage = stage(SECRETS);
+    stage.tools().await;
+    let user = || plugin("user", "1.0.0", "dependencies: {plain: ^1}");
+    stage
+        .plugins(vec![user(), plugin("plain", "1.0.0", "")])
+        .await;
+    assert_eq!(stage.tools().await, ["plain__t", "user__t"]);
+    assert!(stage.told().contains("risky is ended"));
+    stage.plugins(vec![user()]).await;
+    let told = stage.told();
+    assert!(
+        told.contains("plain is ended") && told.contains("user is ended"),
+        "{told}"
+    );
+    assert!(stage.tools().await.is_empty());
+    stage
+        .plugins(vec![user(), plugin("plain", "2.0.0", "")])
+        .await;
+    assert_eq!(stage.tools().await, ["plain__t"], "it wants ^1");
+    stage
+        .plugins(vec![user(), plugin("plain", "1.2.0", "")])
+        .await;
+    assert_eq!(stage.tools().await, ["plain__t", "user__t"]);
+}
+
+#[tokio::test]
+async fn facts_that_change_decide_at_once() {
+    let policy = r#"@id("analysts") permit (principal in Role::"analyst",
+        action == Action::"read_environment", resource);"#;
+    let stage = stage(policy);
+    assert_eq!(stage.tools().await, ["plain__t"]);
+    let mut reload = to(policy, None);
+    reload.ruling.facts.user.roles.insert("analyst".to_owned());
+    stage.gate.reload(reload).await.unwrap();
+    assert!(stage.told().starts_with("risky is started"));
+    assert_eq!(stage.tools().await, ["plain__t", "risky__t"]);
+    stage.reload(policy).await;
+    assert_eq!(stage.tools().await, ["plain__t"]);
 }

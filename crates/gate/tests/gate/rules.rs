@@ -166,13 +166,18 @@ async fn only_what_the_session_made_is_deleted() {
         !call(&session, tool, json!({ "path": path })).await.is_error
     };
     assert!(!on("p__delete", &new).await, "it was not made");
-    strings.pull(Act::Answer(Box::new(CallToolResult::error("no room", None))));
+    strings.pull(Act::Answer(Box::new(CallToolResult::error(
+        "no room", None,
+    ))));
     assert!(!on("p__write", &new).await);
     assert!(!on("p__delete", &new).await, "making it failed");
     assert!(on("p__write", old).await);
     assert!(!on("p__delete", old).await, "it was there before");
     assert!(on("q__write", &new).await);
-    assert!(!on("p__delete", &new).await, "another plugin says that it made it");
+    assert!(
+        !on("p__delete", &new).await,
+        "another plugin says that it made it"
+    );
     strings.pull(Act::Answer(Box::new(CallToolResult {
         structured_content: Some(json!({"also": [{"id": "id-7"}]})),
         ..CallToolResult::text("")
