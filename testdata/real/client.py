@@ -1,9 +1,11 @@
 """Drives an MCP server over stdio with the official Python SDK.
 
-Input, JSON on stdin:  {"command": [..], "env": {..}?, "cwd": ".."?, "mode": "auto"?, "calls": [{"tool", "arguments"}, ..]}
-Output, JSON on stdout: {"server", "protocol", "tools": [..], "results": [{"result"} | {"error"}, ..]}
+Input, JSON on stdin:  {"command": [..], "env": {..}?, "cwd": ".."?, "mode": "auto"?, "calls": [{"tool", "arguments"}, ..],
+                        "answers": [..]?}
+Output, JSON on stdout: {"server", "protocol", "tools": [..], "results": [{"result"} | {"error"}, ..], "asked": [..]}
 
 `mode` is the SDK's: "auto" (asks for the stateless revision first), "legacy" (initialize), or a revision.
+With `answers` its user can be asked: they choose one for each question, or decline one that is null.
 """
 
 import asyncio
@@ -12,6 +14,7 @@ import sys
 
 from mcp import MCPError, StdioServerParameters
 from mcp.client import Client
+from mcp.types import ElicitResult
 
 
 def plain(model):
@@ -21,7 +24,17 @@ def plain(model):
 async def drive(job):
     command, *args = job["command"]
     server = StdioServerParameters(command=command, args=args, env=job.get("env"), cwd=job.get("cwd"))
-    async with Client(server, mode=job.get("mode", "auto"), cache=None) as client:
+    asked, answers = [], job.get("answers")
+
+    async def answer(_, params):
+        asked.append(plain(params))
+        chosen = answers[len(asked) - 1]
+        if chosen is None:
+            return ElicitResult(action="decline")
+        return ElicitResult(action="accept", content={"answer": chosen})
+
+    told = {} if answers is None else {"elicitation_callback": answer}
+    async with Client(server, mode=job.get("mode", "auto"), cache=None, **told) as client:
         tools, cursor = [], None
         while True:
             page = await client.list_tools(cursor=cursor)
@@ -40,6 +53,7 @@ async def drive(job):
             "protocol": client.session.protocol_version,
             "tools": tools,
             "results": results,
+            "asked": asked,
         }
 
 

@@ -33,6 +33,8 @@ pub struct Session {
     calls: Vec<Call>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answers: Option<Vec<Option<&'static str>>>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -52,6 +54,8 @@ pub struct Outcome {
     pub tools: Vec<Value>,
     /// One per call, in order.
     pub results: Vec<Answer>,
+    /// What its user was asked, as `elicitation/create` has it.
+    pub asked: Vec<Value>,
 }
 
 /// The answer to one call.
@@ -95,6 +99,13 @@ impl Session {
             tool: tool.to_owned(),
             arguments,
         });
+        self
+    }
+
+    /// Lets the client's user be asked: one answer for each question, none where they decline.
+    #[must_use]
+    pub fn answers(mut self, answers: impl IntoIterator<Item = Option<&'static str>>) -> Self {
+        self.answers = Some(answers.into_iter().collect());
         self
     }
 

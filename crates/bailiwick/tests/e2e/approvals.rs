@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use bailiwick_testkit::sdk::{Sdk, Session};
 use serde_json::{Value, json};
 
 use crate::support::{Ended, Family, Gate, Script, World, code, index_of, kind, text};
@@ -342,4 +343,50 @@ fn a_capability_is_approved_while_the_session_goes_on() {
         gate.end();
     }
     world.settled();
+}
+
+/// Clients of others show our questions to their users, and bring the answers back.
+#[test]
+fn the_official_sdks_show_the_question_and_bring_the_answer() {
+    for (sdk, protocol) in [
+        (Sdk::TypeScript, "2025-11-25"),
+        (Sdk::Python, "2026-07-28"),
+        (Sdk::PythonLegacy, "2025-11-25"),
+    ] {
+        let world = world(ASK);
+        let serve = world.bailiwick(&["serve"]);
+        let words = std::iter::once(serve.get_program()).chain(serve.get_args());
+        let mut session = Session::new(words.map(|word| word.to_str().unwrap()))
+            .cwd(world.path(""))
+            .answers([Some("once"), None]);
+        for (name, value) in serve.get_envs() {
+            if let (Some(name), Some(value)) = (name.to_str(), value.and_then(|v| v.to_str())) {
+                session = session.env(name, value);
+            }
+        }
+        let outcome = session
+            .call("good__echo", json!({ "text": "hi\u{202e}" }))
+            .call("good__echo", json!({ "text": "ho" }))
+            .run(sdk);
+        assert_eq!(outcome.protocol.as_deref(), Some(protocol), "{sdk:?}");
+        assert_eq!(outcome.text(0), "hi\u{202e}", "{sdk:?}");
+        assert!(outcome.failed(1), "{sdk:?}: {:?}", outcome.results);
+        let [first, second] = outcome.asked.as_slice() else {
+            panic!("{sdk:?}: {:?}", outcome.asked);
+        };
+        let message = first["message"].as_str().unwrap();
+        for part in [
+            "may its tool `echo` be called",
+            "Echoes are heard.",
+            "\\u{202e}",
+        ] {
+            assert!(message.contains(part), "{sdk:?}: {message}");
+        }
+        assert!(!message.contains('\u{202e}'), "{sdk:?}");
+        assert!(
+            second["message"].as_str().unwrap().contains("ho"),
+            "{sdk:?}"
+        );
+        assert_eq!(world.events("approval").len(), 2, "{sdk:?}");
+    }
 }
