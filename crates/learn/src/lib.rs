@@ -7,7 +7,9 @@ mod files;
 mod lessons;
 mod propose;
 mod seen;
+mod standing;
 
 pub use lessons::{Lesson, Lessons, MAX_LESSONS};
 pub use propose::{Evidence, Line, MANY, Proposal, leaves_a_trace, propose};
 pub use seen::Seen;
+pub use standing::{Standing, is_told};

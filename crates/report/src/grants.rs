@@ -1,9 +1,10 @@
 //! Which grants left a trace of use.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bailiwick_audit::{Entry, Event};
-use bailiwick_learn::leaves_a_trace;
+use bailiwick_capability::Kind;
+use bailiwick_learn::{Standing, is_told};
 
 /// The most plugins and atoms that are told apart; a hostile log must not grow us without bound.
 const MAX_ATOMS: usize = 10_000;
@@ -13,11 +14,13 @@ const MAX_ATOMS: usize = 10_000;
 pub enum GrantUse {
     /// An entry shows its use.
     Used,
-    /// Nothing was called and nothing of the plugin's is recorded at all: certainly not used by a call.
+    /// Its tools were offered and none was called. What the plugin did unasked left no entry.
     NeverCalled,
-    /// Uses of this kind are recorded, and there is none of this atom.
+    /// Whenever it was granted, its uses were recorded, and there is none.
     Unused,
-    /// Uses of this kind leave no entry behind this wall, so nothing can be said.
+    /// In some starts its uses were recorded, and there is none; in others they were not.
+    UnusedWhileWatched,
+    /// Its uses were not recorded, so nothing can be said.
     NotObservable,
 }
 
@@ -27,94 +30,112 @@ impl GrantUse {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Used => "used",
-            Self::NeverCalled => "unused: the plugin was never called",
+            Self::NeverCalled => {
+                "no tool of the plugin was called; what it did unasked was not recorded"
+            }
             Self::Unused => "unused",
-            Self::NotObservable => "not observable: its use leaves no entry",
+            Self::UnusedWhileWatched => {
+                "unused while the plugin was watched, which it was not always"
+            }
+            Self::NotObservable => "not observable: its use was not recorded",
         }
     }
+}
+
+/// An atom of a plugin's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Held {
+    uses: u64,
+    /// Starts with it in which its uses were told.
+    told: u64,
+    /// All starts with it.
+    starts: u64,
+}
+
+/// How a plugin was used through the gate. A program of `exec` offers nothing, so nobody can call it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Served {
+    offered: bool,
+    called: bool,
 }
 
 /// Collects grants and uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Granted atoms, by plugin and atom, with the wall.
-    granted: BTreeMap<(String, String), String>,
-    used: BTreeSet<(String, String)>,
-    called: BTreeSet<String>,
-    /// Kinds of operation that a wall is known to record when it lets them through.
-    observed: BTreeSet<(String, String)>,
-    walls: BTreeMap<String, String>,
-    /// Plugins that ran while all that leaves a trace was told.
-    watched: BTreeSet<String>,
+    /// Granted atoms, by plugin and atom.
+    granted: BTreeMap<(String, String), Held>,
+    served: BTreeMap<String, Served>,
     /// Atoms that were left out because there are too many.
     pub left_out: u64,
 }
 
 impl Grants {
     pub(crate) fn add(&mut self, entry: &Entry) {
-        let Some(plugin) = entry.subject.plugin.clone() else {
+        let Some(plugin) = &entry.subject.plugin else {
             return;
         };
         match &entry.event {
-            Event::PluginStart {
-                wall,
-                grant,
-                watched,
-                ..
-            } => {
-                if *watched {
-                    self.watched.insert(plugin.clone());
-                }
-                self.walls.insert(plugin.clone(), wall.clone());
+            Event::PluginStart { grant, watched, .. } => {
                 for atom in grant {
-                    if self.granted.len() >= MAX_ATOMS {
-                        self.left_out += 1;
-                    } else {
-                        self.granted
-                            .insert((plugin.clone(), atom.clone()), wall.clone());
-                    }
+                    self.grant(plugin, atom, *watched);
+                }
+            }
+            Event::ToolsListed { .. } => {
+                if let Some(served) = self.served(plugin) {
+                    served.offered = true;
                 }
             }
             Event::ToolCall { .. } => {
-                self.called.insert(plugin);
-            }
-            Event::SecretUse { secret, .. } => {
-                self.mark(plugin, format!("use_secret:{secret}"));
-            }
-            Event::OperationAllowed {
-                operation, granted, ..
-            } => {
-                if let Some(wall) = self.walls.get(&plugin) {
-                    self.observed.insert((wall.clone(), operation.clone()));
+                if let Some(served) = self.served(plugin) {
+                    served.called = true;
                 }
-                self.mark(plugin, granted.clone());
             }
+            Event::SecretUse { secret, .. } => self.used(plugin, format!("use_secret:{secret}")),
+            Event::OperationAllowed { granted, .. } => self.used(plugin, granted.clone()),
             _ => {}
         }
     }
 
-    fn mark(&mut self, plugin: String, atom: String) {
-        if self.used.len() < MAX_ATOMS {
-            self.used.insert((plugin, atom));
+    fn grant(&mut self, plugin: &str, atom: &str, watched: bool) {
+        let key = (plugin.to_owned(), atom.to_owned());
+        if self.granted.len() >= MAX_ATOMS && !self.granted.contains_key(&key) {
+            self.left_out += 1;
+            return;
+        }
+        let held = self.granted.entry(key).or_default();
+        held.starts += 1;
+        held.told += u64::from(kind(atom).is_some_and(|kind| is_told(kind, watched)));
+    }
+
+    /// None where there are too many plugins: of those nothing is said to be unused.
+    fn served(&mut self, plugin: &str) -> Option<&mut Served> {
+        if self.served.len() >= MAX_ATOMS && !self.served.contains_key(plugin) {
+            return None;
+        }
+        Some(self.served.entry(plugin.to_owned()).or_default())
+    }
+
+    /// What is used was granted before.
+    fn used(&mut self, plugin: &str, atom: String) {
+        if let Some(held) = self.granted.get_mut(&(plugin.to_owned(), atom)) {
+            held.uses += 1;
         }
     }
 
     /// Every granted atom: plugin, atom, use; in the order of plugin and atom.
     #[must_use]
     pub fn uses(&self) -> Vec<(&str, &str, GrantUse)> {
-        let of = |((plugin, atom), wall): (&(String, String), &String)| {
-            let kind = atom.split_once(':').map_or(atom.as_str(), |(kind, _)| kind);
-            if self.used.contains(&(plugin.clone(), atom.clone())) {
-                GrantUse::Used
-            } else if kind == "use_secret"
-                || (self.watched.contains(plugin) && kind.parse().is_ok_and(leaves_a_trace))
-                || self.observed.contains(&(wall.clone(), kind.to_owned()))
-            {
-                GrantUse::Unused
-            } else if self.called.contains(plugin) {
-                GrantUse::NotObservable
-            } else {
-                GrantUse::NeverCalled
+        let of = |((plugin, atom), held): (&(String, String), &Held)| {
+            let standing = kind(atom).map(|kind| Standing::of(kind, held.uses, held.told));
+            let served = self.served.get(plugin);
+            match standing {
+                Some(Standing::Used) => GrantUse::Used,
+                Some(Standing::Unused) if held.told < held.starts => GrantUse::UnusedWhileWatched,
+                Some(Standing::Unused) => GrantUse::Unused,
+                _ if served.is_some_and(|served| served.offered && !served.called) => {
+                    GrantUse::NeverCalled
+                }
+                _ => GrantUse::NotObservable,
             }
         };
         self.granted
@@ -130,4 +151,8 @@ impl Grants {
         uses.retain(|(_, _, used)| *used != GrantUse::Used);
         uses
     }
+}
+
+fn kind(atom: &str) -> Option<Kind> {
+    atom.split(':').next()?.parse().ok()
 }

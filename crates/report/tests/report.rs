@@ -76,6 +76,13 @@ impl Stage {
                 },
             );
         }
+        put(
+            &plugin("idle"),
+            &Event::ToolsListed {
+                offered: vec![s()],
+                withheld: Default::default(),
+            },
+        );
         let call = |tool: String| Event::ToolCall {
             call: "1".into(),
             tool,
@@ -217,7 +224,7 @@ fn grants_without_a_trace_of_use_are_listed_and_what_cannot_be_seen_is_said() {
     assert_eq!(of("read_files:/d/"), GrantUse::NotObservable);
     assert_eq!(of("read_files:/x"), GrantUse::NeverCalled);
     assert_eq!(of("network_access:https://a"), GrantUse::Used);
-    assert_eq!(of("network_access:https://b"), GrantUse::Unused);
+    assert_eq!(of("network_access:https://b"), GrantUse::NotObservable);
     let text = markdown(&assessment);
     assert!(
         text.contains("Of 6 granted capabilities, 4 show no use in this period."),
@@ -225,6 +232,76 @@ fn grants_without_a_trace_of_use_are_listed_and_what_cannot_be_seen_is_said() {
     );
     assert!(text.contains("` used: use_secret:two `: unused"));
     assert!(!text.contains("use_secret:one `: "));
+}
+
+/// Starts of a plugin, each watched or not, with one atom; then what a report says of that atom.
+fn after(starts: &[bool], wall: &str, more: &[Event]) -> GrantUse {
+    const ATOM: &str = "network_access:https://a";
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("audit");
+    let log = Log::open(&dir, bailiwick_audit::Options::default()).unwrap();
+    let start = |watched: bool| Event::PluginStart {
+        wall: wall.into(),
+        grant: vec![ATOM.into()],
+        tools: vec![],
+        watched,
+    };
+    let of = |id: &str| Subject::session("s").with_plugin(id, "sha256:1");
+    // Another plugin behind the same wall, which was watched, and used what it was granted.
+    log.append(&of("other"), &start(true)).unwrap();
+    let allowed = Event::OperationAllowed {
+        operation: "network_access".into(),
+        target: "https://a".into(),
+        granted: ATOM.into(),
+    };
+    log.append(&of("other"), &allowed).unwrap();
+    for event in starts.iter().map(|watched| start(*watched)) {
+        log.append(&of("one"), &event).unwrap();
+    }
+    for event in more {
+        log.append(&of("one"), event).unwrap();
+    }
+    log.close().unwrap();
+    let key = read_verifier_key(&dir).unwrap();
+    let period = Period {
+        from: "2020-01-01T00:00:00.000Z".into(),
+        to: "2100-01-01T00:00:00.000Z".into(),
+    };
+    let framework = Framework::named("soc2").unwrap();
+    let assessment = assess(&[(dir.as_path(), key)], framework, period, |_| ()).unwrap();
+    let uses = assessment.grants.uses();
+    let of = |id: &str| uses.iter().find(|(found, _, _)| *found == id).unwrap().2;
+    assert_eq!(of("other"), GrantUse::Used);
+    of("one")
+}
+
+#[test]
+fn nothing_is_called_unused_that_nobody_watched() {
+    let listed = Event::ToolsListed {
+        offered: vec!["t".into()],
+        withheld: Default::default(),
+    };
+    let called = Event::ToolCall {
+        call: "1".into(),
+        tool: "t".into(),
+        arguments: Default::default(),
+    };
+    let served = [listed.clone(), called];
+    for wall in ["native", "wasm"] {
+        // A program of `exec` offers no tools, and is not watched.
+        assert_eq!(after(&[false], wall, &[]), GrantUse::NotObservable);
+        assert_eq!(after(&[false], wall, &served), GrantUse::NotObservable);
+        assert_eq!(
+            after(&[false], wall, std::slice::from_ref(&listed)),
+            GrantUse::NeverCalled
+        );
+        assert_eq!(after(&[true], wall, &served), GrantUse::Unused);
+        // Once watched is not watched for ever.
+        assert_eq!(
+            after(&[true, false], wall, &served),
+            GrantUse::UnusedWhileWatched
+        );
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use bailiwick_audit::{Entry, Event, Filter, query};
 use bailiwick_capability::{Grant, Granted};
 use bailiwick_gate::assess::Assessment;
 use bailiwick_gate::world::Source;
-use bailiwick_learn::{Seen, leaves_a_trace};
+use bailiwick_learn::{Seen, Standing, is_told};
 use serde_json::{Value, json};
 
 use crate::report::{say, table};
@@ -16,17 +16,8 @@ struct Use {
     atom: Granted,
     times: u64,
     last: Option<String>,
-    /// Starts of the plugin with this atom in which all that it used was told.
+    /// Starts of the plugin with this atom in which its uses were told.
     watched: u64,
-}
-
-/// What the uses of an atom come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Used,
-    Unused,
-    NotWatched,
-    NoTrace,
 }
 
 /// The grant of one plugin as it is today, with what a log tells of its use.
@@ -47,17 +38,15 @@ impl Uses {
 
     fn add(&mut self, entry: &Entry) {
         match &entry.event {
-            Event::PluginStart {
-                grant,
-                watched: true,
-                ..
-            } => {
+            Event::PluginStart { grant, watched, .. } => {
                 let atoms = grant.iter().filter_map(|atom| atom.parse::<Granted>().ok());
                 let then = Grant::new(atoms);
-                let held = |one: &&mut Use| then.holds(&one.atom);
+                let told = |one: &&mut Use| {
+                    is_told(one.atom.capability().kind(), *watched) && then.holds(&one.atom)
+                };
                 self.atoms
                     .iter_mut()
-                    .filter(held)
+                    .filter(told)
                     .for_each(|one| one.watched += 1);
             }
             Event::OperationAllowed {
@@ -104,7 +93,7 @@ impl Uses {
         let atom = |one: &Use| {
             json!({
                 "granted": one.atom.to_string(),
-                "use": one.standing().as_str(),
+                "use": name(one.standing()),
                 "times": one.times,
                 "last": one.last,
                 "watched_starts": one.watched,
@@ -125,13 +114,7 @@ impl Use {
     }
 
     fn standing(&self) -> Standing {
-        let traced = leaves_a_trace(self.atom.capability().kind());
-        match (self.times, self.watched) {
-            (1.., _) => Standing::Used,
-            _ if !traced => Standing::NoTrace,
-            (0, 0) => Standing::NotWatched,
-            _ => Standing::Unused,
-        }
+        Standing::of(self.atom.capability().kind(), self.times, self.watched)
     }
 
     fn told(&self) -> String {
@@ -144,14 +127,12 @@ impl Use {
     }
 }
 
-impl Standing {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Used => "used",
-            Self::Unused => "unused",
-            Self::NotWatched => "not_watched",
-            Self::NoTrace => "no_trace",
-        }
+fn name(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Used => "used",
+        Standing::Unused => "unused",
+        Standing::NotWatched => "not_watched",
+        Standing::NoTrace => "no_trace",
     }
 }
 
