@@ -69,6 +69,8 @@ struct Inner {
 struct Open {
     question: Question,
     answers: mpsc::Sender<Given>,
+    /// Until then it counts, and nobody sees or answers it.
+    is_put: bool,
 }
 
 /// A question that waits. It is taken back when this is dropped.
@@ -85,6 +87,16 @@ impl Desk {
     /// # Errors
     /// Where people were asked too often.
     pub fn ask(self: &Arc<Self>, question: Question, now: i64) -> Result<Ticket, TooOften> {
+        let ticket = self.reserve(question, now)?;
+        ticket.put();
+        Ok(ticket)
+    }
+
+    /// Takes a place for a question that nobody sees before [`Ticket::put`].
+    ///
+    /// # Errors
+    /// Where people were asked too often.
+    pub fn reserve(self: &Arc<Self>, question: Question, now: i64) -> Result<Ticket, TooOften> {
         let (answers, given) = mpsc::channel(MAX_ANSWERS);
         let id = question.id.clone();
         {
@@ -92,9 +104,13 @@ impl Desk {
             let of_session = |open: &&Open| open.question.session == question.session;
             let waiting = inner.open.values().filter(of_session).count();
             inner.pace.ask(&question, waiting, now)?;
-            inner.open.insert(id.clone(), Open { question, answers });
+            let open = Open {
+                question,
+                answers,
+                is_put: false,
+            };
+            inner.open.insert(id.clone(), open);
         }
-        self.changed();
         Ok(Ticket {
             desk: self.clone(),
             id,
@@ -106,7 +122,8 @@ impl Desk {
     #[must_use]
     pub fn waiting(&self) -> Vec<Question> {
         let inner = self.inner();
-        let mut all: Vec<_> = inner.open.values().map(|open| &open.question).collect();
+        let put = inner.open.values().filter(|open| open.is_put);
+        let mut all: Vec<_> = put.map(|open| &open.question).collect();
         all.sort_by_key(|question| (question.asked, question.id.clone()));
         all.into_iter().cloned().collect()
     }
@@ -120,7 +137,8 @@ impl Desk {
         let (reply, verdict) = oneshot::channel();
         {
             let inner = self.inner();
-            let open = inner.open.get(id).ok_or_else(unknown)?;
+            let open = inner.open.get(id).filter(|open| open.is_put);
+            let open = open.ok_or_else(unknown)?;
             open.answers
                 .try_send(Given {
                     answer,
@@ -165,6 +183,14 @@ impl Ticket {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Shows the question to people.
+    pub fn put(&self) {
+        if let Some(open) = self.desk.inner().open.get_mut(&self.id) {
+            open.is_put = true;
+        }
+        self.desk.changed();
     }
 
     /// The next answer.
@@ -222,6 +248,17 @@ mod tests {
         assert!(desk.waiting().is_empty());
         let late = desk.answer(&id, answer(Choice::Once), "ann").await;
         assert_eq!(late, Err(Answered::Unknown("q1".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_question_that_is_not_put_is_neither_seen_nor_answered() {
+        let desk = Arc::new(Desk::default());
+        let ticket = desk.reserve(question("send", &json!({})), 0).unwrap();
+        assert!(desk.waiting().is_empty());
+        let early = desk.answer("q1", answer(Choice::Once), "ann").await;
+        assert_eq!(early, Err(Answered::Unknown("q1".to_owned())));
+        ticket.put();
+        assert_eq!(desk.waiting().len(), 1);
     }
 
     #[tokio::test]

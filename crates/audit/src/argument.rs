@@ -84,12 +84,23 @@ impl Redaction {
         }
     }
 
+    /// Records one argument that has no name, such as a word of a command line.
+    #[must_use]
+    pub fn argument(&self, value: &Value) -> Argument {
+        kept(self.default, value)
+    }
+
     fn record(&self, tool: &str, name: &str, value: &Value) -> Argument {
         let of_tool = self.named.get(&format!("{tool}:{name}"));
         let keep = of_tool
             .or_else(|| self.named.get(name))
             .copied()
             .unwrap_or(self.default);
+        kept(keep, value)
+    }
+}
+
+fn kept(keep: Keep, value: &Value) -> Argument {
         let json_type = type_of(value);
         if keep == Keep::Type {
             return Argument {
@@ -107,7 +118,6 @@ impl Redaction {
             value: (keep == Keep::Value).then_some(text),
         }
     }
-}
 
 /// SHA-256 in lower-case hex.
 #[must_use]

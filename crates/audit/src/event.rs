@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::argument::Argument;
+pub use crate::outcome::{AtomDecision, Moment, Outcome, QuestionState};
 pub use crate::subject::Subject;
 
 /// The version of the entry format that this crate writes. It reads every version from 1 to this one.
@@ -24,51 +25,6 @@ pub struct Entry {
     pub subject: Subject,
     /// What happened.
     pub event: Event,
-}
-
-/// What was decided on one atom, or on one call. A refusal is an outcome, not an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-pub enum Outcome {
-    /// All that was asked.
-    Grant,
-    /// Less than was asked.
-    Partial,
-    /// Nothing.
-    Deny,
-    /// A person is to be asked.
-    Ask,
-}
-
-impl Outcome {
-    /// As written in entries.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Grant => "grant",
-            Self::Partial => "partial",
-            Self::Deny => "deny",
-            Self::Ask => "ask",
-        }
-    }
-}
-
-/// The decision on one atom.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-pub struct AtomDecision {
-    /// The atom as it was asked for, `read_files:/data/`.
-    pub asked: String,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// The atoms granted instead; empty when nothing was.
-    pub granted: Vec<String>,
-    /// Ids of the policies that determined it; empty for the default deny.
-    pub policies: Vec<String>,
-    /// Why, for people.
-    pub reasons: Vec<String>,
 }
 
 /// What happened. `kind` names it in the JSON.
@@ -156,6 +112,20 @@ pub enum Event {
         /// How long it holds: `once`, `session`, `always`, or a time.
         duration: String,
     },
+    /// What becomes of a question to people. An answer that counts is an approval.
+    Question {
+        /// The question's id, the same in all that becomes of it.
+        id: String,
+        /// What is asked, as in the approval.
+        asked: Vec<String>,
+        /// What becomes of it.
+        state: QuestionState,
+        /// Who gave an answer that does not count, as far as that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Why; empty where it is put.
+        reason: String,
+    },
     /// The policy set was replaced, or a replacement was refused.
     PolicyChange {
         /// Digest of the set.
@@ -176,6 +146,12 @@ pub enum Event {
         /// Whether everything that it uses of the grant is told.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         watched: bool,
+        /// The program as it was named, where it is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<String>,
+        /// What follows it on its command line, hashed or shown by the rule for arguments of calls.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        arguments: Vec<Argument>,
     },
     /// Tools are about to be offered: those of one plugin, or those that an agent is shown.
     ToolsListed {
@@ -376,19 +352,6 @@ pub enum Event {
     },
 }
 
-/// When a decision is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-pub enum Moment {
-    /// Before a plugin is loaded.
-    Load,
-    /// Before a tool is called.
-    Call,
-    /// Before a single operation.
-    Operation,
-}
-
 impl Event {
     /// The name of the kind as it stands in the JSON.
     #[must_use]
@@ -404,6 +367,7 @@ impl Event {
             Self::TokenRefused { .. } => "token_refused",
             Self::TokenRevoked { .. } => "token_revoked",
             Self::Approval { .. } => "approval",
+            Self::Question { .. } => "question",
             Self::PolicyChange { .. } => "policy_change",
             Self::PluginStart { .. } => "plugin_start",
             Self::ToolsListed { .. } => "tools_listed",
@@ -437,6 +401,11 @@ impl Event {
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
             Self::Decision { outcome, .. } | Self::Approval { outcome, .. } => Some(*outcome),
+            Self::Question { state, .. } => match state {
+                QuestionState::Put => Some(Outcome::Ask),
+                QuestionState::NotPut | QuestionState::AnswerRefused => Some(Outcome::Deny),
+                QuestionState::Withdrawn => None,
+            },
             Self::TokenRefused { .. }
             | Self::PluginRefused { .. }
             | Self::CallRefused { .. }

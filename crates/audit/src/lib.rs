@@ -36,6 +36,7 @@ mod key;
 mod layout;
 mod log;
 mod openings;
+mod outcome;
 mod prove;
 mod publish;
 mod query;
@@ -61,7 +62,9 @@ pub use cosign::{Cosigning, keep_cosigned};
 pub use disk::{Disk, DiskFile, Found, Held, OpenAs, SystemDisk};
 pub use erase::{Erasing, Marked, Whose, erase, mark};
 pub use error::AuditError;
-pub use event::{AtomDecision, ENTRY_VERSION, Entry, Event, Moment, Outcome, Subject};
+pub use event::{
+    AtomDecision, ENTRY_VERSION, Entry, Event, Moment, Outcome, QuestionState, Subject,
+};
 pub use key::{SIGNING_KEY_FILE, VERIFIER_KEY_FILE, read_verifier_key};
 pub use log::{Leaf, Log, Options};
 pub use openings::{

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::argument::Argument;
 use crate::event::{Entry, Event};
 
 /// Longest text of one field on a line, in characters; the log itself has all of it.
@@ -97,6 +98,19 @@ fn fields(event: &Event) -> Vec<(&'static str, String)> {
                 ("duration", duration.clone()),
             ]
         }
+        Event::Question {
+            id,
+            asked,
+            state,
+            by,
+            reason,
+        } => vec![
+            ("state", state.as_str().to_owned()),
+            ("asked", asked.join(", ")),
+            ("by", by.clone().unwrap_or_default()),
+            ("reason", reason.clone()),
+            ("question", id.clone()),
+        ],
         Event::PolicyChange {
             policy_sha256,
             loaded,
@@ -108,8 +122,19 @@ fn fields(event: &Event) -> Vec<(&'static str, String)> {
                 ("reason", reason.clone()),
             ]
         }
-        Event::PluginStart { wall, grant, .. } => {
-            vec![("wall", wall.clone()), ("grant", grant.join(", "))]
+        Event::PluginStart {
+            wall,
+            grant,
+            program,
+            arguments,
+            ..
+        } => {
+            let mut fields = vec![("wall", wall.clone()), ("grant", grant.join(", "))];
+            if let Some(program) = program {
+                fields.push(("program", program.clone()));
+                fields.push(("arguments", shown(arguments).join(" ")));
+            }
+            fields
         }
         Event::PluginEnd { status } => vec![("status", status.clone())],
         Event::ToolsListed { offered, withheld } => vec![
@@ -130,16 +155,9 @@ fn call_fields(event: &Event) -> Vec<(&'static str, String)> {
             tool,
             arguments,
         } => {
-            let shown = arguments.iter().map(|(name, argument)| {
-                match (&argument.value, &argument.sha256) {
-                    (Some(value), _) => format!("{name}={value}"),
-                    (None, Some(digest)) => {
-                        format!("{name}=sha256:{}", digest.get(..12).unwrap_or(digest))
-                    }
-                    (None, None) => format!("{name}=(not kept)"),
-                }
-            });
-            let arguments = shown.collect::<Vec<_>>().join(", ");
+            let named = arguments.keys().zip(shown(arguments.values()));
+            let named = named.map(|(name, shown)| format!("{name}={shown}"));
+            let arguments = named.collect::<Vec<_>>().join(", ");
             vec![
                 ("tool", tool.clone()),
                 ("arguments", arguments),
@@ -248,6 +266,16 @@ fn call_fields(event: &Event) -> Vec<(&'static str, String)> {
         }
         other => own_fields(other),
     }
+}
+
+/// Arguments as far as they were kept.
+fn shown<'a>(arguments: impl IntoIterator<Item = &'a Argument>) -> Vec<String> {
+    let one = |argument: &Argument| match (&argument.value, &argument.sha256) {
+        (Some(value), _) => value.clone(),
+        (None, Some(digest)) => format!("sha256:{}", digest.get(..12).unwrap_or(digest)),
+        (None, None) => "(not kept)".to_owned(),
+    };
+    arguments.into_iter().map(one).collect()
 }
 
 /// What concerns the gate's own keys and log.

@@ -164,6 +164,15 @@ mod tests {
                 grant: vec![text.into()],
                 tools: vec![],
                 watched: false,
+                program: Some(text.into()),
+                arguments: vec![redaction.argument(&serde_json::json!(text))],
+            },
+            Event::Question {
+                id: "q".into(),
+                asked: vec![text.into()],
+                state: crate::QuestionState::AnswerRefused,
+                by: Some(text.into()),
+                reason: text.into(),
             },
             Event::Archived {
                 entries: 256,

@@ -104,6 +104,18 @@ fn of_event(event: &mut Event, visit: Visit<'_>) {
             visit(Personal, approver);
             visit(Own, duration);
         }
+        Event::Question {
+            id,
+            asked,
+            state: _,
+            by,
+            reason,
+        } => {
+            visit(Own, id);
+            each(asked, Mixed, visit);
+            each(by, Personal, visit);
+            visit(Mixed, reason);
+        }
         Event::PolicyChange {
             policy_sha256,
             loaded: _,
@@ -117,10 +129,17 @@ fn of_event(event: &mut Event, visit: Visit<'_>) {
             grant,
             tools,
             watched: _,
+            program,
+            arguments,
         } => {
             visit(Own, wall);
             each(grant, Mixed, visit);
             each(tools, Own, visit);
+            // What a person types at a terminal.
+            each(program, Personal, visit);
+            for argument in arguments {
+                of_argument(argument, visit);
+            }
         }
         Event::ToolsListed { offered, withheld } => {
             each(offered, Own, visit);
@@ -274,6 +293,7 @@ fn of_keeping(event: &mut Event, visit: Visit<'_>) {
         | Event::TokenRefused { .. }
         | Event::TokenRevoked { .. }
         | Event::Approval { .. }
+        | Event::Question { .. }
         | Event::PolicyChange { .. }
         | Event::PluginStart { .. }
         | Event::ToolsListed { .. }
@@ -308,23 +328,22 @@ fn of_atom(atom: &mut AtomDecision, privacy: Privacy, visit: Visit<'_>) {
 fn of_arguments(arguments: &mut BTreeMap<String, Argument>, visit: Visit<'_>) {
     *arguments = std::mem::take(arguments)
         .into_iter()
-        .map(|(mut name, argument)| {
-            let Argument {
-                json_type,
-                mut sha256,
-                mut value,
-            } = argument;
+        .map(|(mut name, mut argument)| {
             visit(Mixed, &mut name);
-            // The digest as well: what is short can be guessed from it.
-            each(sha256.iter_mut().chain(&mut value), Personal, visit);
-            let argument = Argument {
-                json_type,
-                sha256,
-                value,
-            };
+            of_argument(&mut argument, visit);
             (name, argument)
         })
         .collect();
+}
+
+fn of_argument(argument: &mut Argument, visit: Visit<'_>) {
+    let Argument {
+        json_type: _,
+        sha256,
+        value,
+    } = argument;
+    // The digest as well: what is short can be guessed from it.
+    each(sha256.iter_mut().chain(value), Personal, visit);
 }
 
 fn of_map(map: &mut BTreeMap<String, String>, names: Privacy, values: Privacy, visit: Visit<'_>) {

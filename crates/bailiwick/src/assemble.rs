@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bailiwick_audit::{AuditError, Event, Log, Options, Subject, SystemClock, sha256_hex};
+use bailiwick_audit::{AuditError, Event, Log, Options, SystemClock, sha256_hex};
 use bailiwick_capability::{AbsPath, Capability, Granted, PathScope};
 use bailiwick_gate::record::Recorder;
 use bailiwick_gate::resolve::{SearchPath, resolve};
@@ -122,7 +122,7 @@ pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
         progress: progress.clone(),
         token_seconds: i64::try_from(TOKEN_LIFE.as_secs())?,
         learning: None,
-        config_digest: sha256_hex(format!("{config:?}").as_bytes()),
+        config_digest: config.sha256.clone(),
         policy_digest,
     })
 }
@@ -135,7 +135,7 @@ fn refused<T>(parts: &Parts<'_>, error: anyhow::Error) -> anyhow::Result<T> {
     let problems = refused.problems().iter().take(MAX_TOLD);
     let reason: Vec<String> = problems.map(ToString::to_string).collect();
     let event = Event::PolicyChange {
-        policy_sha256: digest(&sources(parts)?),
+        policy_sha256: digest(&sources(parts)?, &classification(parts.config, &Person::current())?),
         loaded: false,
         reason: reason.join("\n"),
     };
@@ -157,10 +157,16 @@ pub(crate) fn sources(parts: &Parts<'_>) -> anyhow::Result<Vec<PolicySource>> {
     Ok(sources)
 }
 
-pub(crate) fn digest(sources: &[PolicySource]) -> String {
-    let digests = sources
-        .iter()
-        .map(|source| sha256_hex(source.text.as_bytes()));
+/// Of each policy's text in order, and of what the configuration and the person's home classify: a line for each place
+/// and its label, sorted. What is ours depends on where a gate is started, and is not among them.
+pub(crate) fn digest(sources: &[PolicySource], named: &Classification) -> String {
+    let texts = sources.iter().map(|source| source.text.clone());
+    let lines: BTreeSet<String> = named
+        .entries()
+        .map(|(scope, label)| format!("{scope} {label}\n"))
+        .collect();
+    let all = texts.chain([lines.into_iter().collect()]);
+    let digests = all.map(|text| sha256_hex(text.as_bytes()));
     sha256_hex(digests.collect::<String>().as_bytes())
 }
 
@@ -233,6 +239,7 @@ pub(crate) fn policies(
     let mut ours = ours(parts)?;
     // A secret place may hold policies; it is then neither read nor written.
     ours.retain(|(scope, _)| named.entries().all(|other| other != (scope, "secret")));
+    let digest = digest(&sources, &named);
     let classification = named.and(ours)?;
     let pdp = Pdp::load(&sources, &classification)?;
     if let Err(why) = &person.groups
@@ -244,7 +251,7 @@ pub(crate) fn policies(
         );
     }
     let read = Read {
-        digest: digest(&sources),
+        digest,
         sources,
         classification,
     };
@@ -392,6 +399,15 @@ pub(crate) fn open_log(home: &Home) -> anyhow::Result<Log> {
     for slot in 0..MAX_LOGS {
         match Log::open(&home.audit(slot), options(home.audit_key(slot))) {
             Err(AuditError::Locked { .. }) => {}
+            Err(AuditError::Damaged { dir, why }) => {
+                let told = tampered(home, slot, &dir, &why);
+                let error = anyhow::Error::new(AuditError::Damaged { dir, why });
+                return Err(match told {
+                    Ok(()) => error,
+                    Err(other) => error.context(format!("that could not be recorded: {other:#}")),
+                })
+                .context("nothing runs without its audit log");
+            }
             other => return other.context("nothing runs without its audit log"),
         }
     }
@@ -400,11 +416,29 @@ pub(crate) fn open_log(home: &Home) -> anyhow::Result<Log> {
     )
 }
 
+/// Records in the next log that can be written that one is not what was signed; that one is evidence, and left alone.
+fn tampered(home: &Home, slot: u32, dir: &Path, why: &str) -> anyhow::Result<()> {
+    for next in slot + 1..MAX_LOGS {
+        match Log::open(&home.audit(next), options(home.audit_key(next))) {
+            Err(AuditError::Locked { .. } | AuditError::Damaged { .. }) => {}
+            Err(error) => return Err(error.into()),
+            Ok(log) => {
+                let event = Event::Tamper {
+                    what: format!("the log `{}`", dir.display()),
+                    detail: why.to_owned(),
+                };
+                log.append_durable(&crate::changes::person(), &event)?;
+                return Ok(log.close()?);
+            }
+        }
+    }
+    anyhow::bail!("none of the {MAX_LOGS} logs can be written")
+}
+
 /// Records what a person does by hand, in no session of an agent's; durable before it is done.
 pub(crate) fn record_deed(home: &Home, event: &Event) -> anyhow::Result<()> {
     let log = open_log(home)?;
-    let subject = Subject::default().with_user(Person::current().name);
-    log.append_durable(&subject, event)?;
+    log.append_durable(&crate::changes::person(), event)?;
     log.close()?;
     Ok(())
 }
@@ -412,6 +446,21 @@ pub(crate) fn record_deed(home: &Home, event: &Event) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn policies_are_others_where_another_place_is_classified() {
+        let of = |entries: &[(&str, &str)]| {
+            digest(
+                &Pdp::default_sources(),
+                &Classification::parse(entries.iter().copied()).unwrap(),
+            )
+        };
+        let two = of(&[("/a/", "secret"), ("/b", "control")]);
+        assert_eq!(two, of(&[("/b", "control"), ("/a/", "secret")]));
+        assert_ne!(two, of(&[("/a/", "control"), ("/b", "control")]));
+        assert_ne!(two, of(&[("/a/", "secret")]));
+        assert_ne!(two, of(&[]));
+    }
 
     #[test]
     fn l14_no_variable_uncovers_the_keys_of_a_home() {

@@ -11,34 +11,34 @@ use crate::person::Person;
 /// The digest of the policies that were in force last.
 const SEEN_FILE: &str = "policies.sha256";
 
-/// The keys that seal grants; that they were made is recorded before anything is sealed with them.
+/// The keys that seal grants; that they are made is recorded before.
 pub(crate) fn token_keys(home: &Home, log: &Log) -> anyhow::Result<Keys> {
-    let is_new = home.path().join("token.key").symlink_metadata().is_err();
-    let keys = home.token_keys()?;
-    if is_new {
-        made(log, "token", &keys)?;
-    }
-    Ok(keys)
+    home.token_keys(&|keys| {
+        log.append_durable(&person(), &made("token", keys))?;
+        Ok(())
+    })
 }
 
-/// The person's own key for saying yes; that it was made is recorded before it counts.
+/// The person's own key for saying yes; that it is made is recorded before.
 pub(crate) fn approver_keys(home: &Home, log: &Log) -> anyhow::Result<Keys> {
-    let is_new = home.path().join("approver.key").symlink_metadata().is_err();
-    let keys = home.approver_keys()?;
-    if is_new {
-        made(log, "approver", &keys)?;
-    }
-    Ok(keys)
+    home.approver_keys(&|keys| {
+        log.append_durable(&person(), &made("approver", keys))?;
+        Ok(())
+    })
 }
 
-fn made(log: &Log, key: &str, keys: &Keys) -> anyhow::Result<()> {
-    let event = Event::KeyChange {
+/// A key that is about to be made.
+pub(crate) fn made(key: &str, keys: &Keys) -> Event {
+    Event::KeyChange {
         key: key.to_owned(),
         action: "made".to_owned(),
         id: keys.public().to_string(),
-    };
-    log.append_durable(&person(), &event)?;
-    Ok(())
+    }
+}
+
+/// Records by hand that a key is about to be made.
+pub(crate) fn makes<'a>(home: &'a Home, key: &'a str) -> impl Fn(&Keys) -> anyhow::Result<()> + 'a {
+    move |keys| crate::assemble::record_deed(home, &made(key, keys))
 }
 
 /// Records that other policies are in force than the last time, before anything is decided by them.
@@ -68,7 +68,8 @@ fn seen_at(path: &Path, digest: &str) -> anyhow::Result<()> {
     crate::whole::replace(path, &format!("{digest}\n"))
 }
 
-fn person() -> Subject {
+/// Whoever runs this.
+pub(crate) fn person() -> Subject {
     Subject::default().with_user(Person::current().name)
 }
 
@@ -102,6 +103,27 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_made_by_hand_is_recorded_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("state"));
+        home.make().unwrap();
+        let keys = || home.approver_keys(&makes(&home, "approver")).unwrap();
+        let id = keys().public().to_string();
+        assert_eq!(keys().public().to_string(), id);
+        let told: Vec<_> = query(&home.audit(0), Filter::default())
+            .map(|stored| stored.unwrap().entry().unwrap().event)
+            .collect();
+        assert_eq!(
+            told,
+            [Event::KeyChange {
+                key: "approver".to_owned(),
+                action: "made".to_owned(),
+                id
+            }]
+        );
+    }
+
+    #[test]
     fn what_cannot_be_recorded_does_not_change() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path().join("state"));
@@ -113,5 +135,6 @@ mod tests {
         let seen = std::fs::read_to_string(home.path().join(SEEN_FILE)).unwrap();
         assert_eq!(seen, "aa\n");
         assert!(token_keys(&home, &log).is_err());
+        assert!(!home.path().join("token.key").exists(), "nor is it made");
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use bailiwick_audit::sha256_hex;
 use bailiwick_capability::DnsName;
 use bailiwick_policy::{Pdp, PolicySource};
 use bailiwick_wall::{Prefix, PrivateNames};
@@ -93,6 +94,9 @@ pub(crate) struct Config {
     /// The file itself.
     #[serde(skip)]
     pub(crate) file: Option<PathBuf>,
+    /// SHA-256 of its bytes, in hex; of nothing where there is none.
+    #[serde(skip)]
+    pub(crate) sha256: String,
 }
 
 impl Default for Config {
@@ -113,6 +117,7 @@ impl Default for Config {
             trust: Vec::new(),
             private_names: BTreeMap::new(),
             file: None,
+            sha256: sha256_hex(&[]),
         }
     }
 }
@@ -148,6 +153,7 @@ impl Config {
             *entry = dir.join(&*entry);
         }
         config.file = Some(real);
+        config.sha256 = sha256_hex(text.as_bytes());
         Ok(config)
     }
 
@@ -172,6 +178,7 @@ impl Config {
             labels: followed.labels,
             classification: followed.classification,
             users: followed.users,
+            sha256: followed.sha256,
             ..self.clone()
         }
     }
@@ -306,6 +313,11 @@ mod tests {
             ]
         );
         assert_eq!(config.audit.mode, AuditMode::Strict);
+        assert_eq!(
+            config.sha256,
+            sha256_hex(b"plugins: [a, /b]\naudit: strict"),
+            "what sha256sum says of the file"
+        );
     }
 
     #[test]

@@ -80,14 +80,14 @@ impl Home {
         self.0.join("cache")
     }
 
-    /// The key that seals grants; made on first use.
-    pub(crate) fn token_keys(&self) -> anyhow::Result<Keys> {
-        keys_at(&self.0.join("token.key"))
+    /// The key that seals grants; made on first use, once that is recorded.
+    pub(crate) fn token_keys(&self, record: Recording<'_>) -> anyhow::Result<Keys> {
+        keys_at(&self.0.join("token.key"), record)
     }
 
-    /// The key with which the person says yes; made on first use.
-    pub(crate) fn approver_keys(&self) -> anyhow::Result<Keys> {
-        keys_at(&self.0.join("approver.key"))
+    /// The key with which the person says yes; made on first use, once that is recorded.
+    pub(crate) fn approver_keys(&self, record: Recording<'_>) -> anyhow::Result<Keys> {
+        keys_at(&self.0.join("approver.key"), record)
     }
 
     /// Where gates that run can be asked what waits for a person.
@@ -114,13 +114,18 @@ impl Home {
     }
 }
 
-/// The key in a file; made where there is none.
-pub(crate) fn keys_at(path: &Path) -> anyhow::Result<Keys> {
+/// Puts on record that a key is about to be made.
+pub(crate) type Recording<'a> = &'a dyn Fn(&Keys) -> anyhow::Result<()>;
+
+/// The key in a file; made where there is none, once that is recorded.
+pub(crate) fn keys_at(path: &Path, record: Recording<'_>) -> anyhow::Result<Keys> {
     if path.symlink_metadata().is_ok() {
         return read_keys(path);
     }
+    let keys = Keys::generate();
+    record(&keys)?;
     // Whole or not at all, also for gates that start at the same time: written aside, then linked into place.
-    let aside = aside(path, &Keys::generate())?;
+    let aside = aside(path, &keys)?;
     let cannot = || format!("cannot make `{}`", path.display());
     let linked = std::fs::hard_link(&aside, path);
     std::fs::remove_file(&aside).with_context(cannot)?;
@@ -208,11 +213,11 @@ mod tests {
         let keys: Vec<_> = (0..8)
             .map(|_| {
                 let home = home.clone();
-                std::thread::spawn(move || home.token_keys().map(|keys| keys.public().to_bytes()))
+                std::thread::spawn(move || home.token_keys(&|_| Ok(())).map(|keys| keys.public().to_bytes()))
             })
             .collect();
         let keys: Vec<_> = keys.into_iter().map(|key| key.join().unwrap()).collect();
-        let first = home.token_keys().unwrap().public().to_bytes();
+        let first = home.token_keys(&|_| Ok(())).unwrap().public().to_bytes();
         for key in keys {
             assert_eq!(key.unwrap(), first);
         }
@@ -223,11 +228,11 @@ mod tests {
     #[test]
     fn a_key_that_others_may_read_and_a_folder_that_they_may_enter_are_refused() {
         let (_dir, home) = home();
-        home.token_keys().unwrap();
+        home.token_keys(&|_| Ok(())).unwrap();
         let mode = std::fs::Permissions::from_mode;
         std::fs::set_permissions(home.path().join("token.key"), mode(0o644)).unwrap();
         assert!(
-            home.token_keys()
+            home.token_keys(&|_| Ok(()))
                 .err()
                 .unwrap()
                 .to_string()
@@ -244,6 +249,6 @@ mod tests {
         std::fs::write(&elsewhere, [7u8; 32]).unwrap();
         std::fs::set_permissions(&elsewhere, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::os::unix::fs::symlink(&elsewhere, home.path().join("token.key")).unwrap();
-        assert!(home.token_keys().is_err());
+        assert!(home.token_keys(&|_| Ok(())).is_err());
     }
 }

@@ -167,7 +167,9 @@ impl Origin {
                 ..Parts::new(&config, &self.home, &self.allow)
             };
             let sources = crate::assemble::sources(&parts)?;
-            let mut print = format!("{} {config:?}", crate::assemble::digest(&sources));
+            let named = crate::assemble::classification(&config, &Person::current())?;
+            let digest = crate::assemble::digest(&sources, &named);
+            let mut print = format!("{digest} {config:?}");
             let paths = self.plugins.paths(&config).iter();
             for place in paths.flat_map(|path| places(path)) {
                 stamp(&place, &mut print)?;

@@ -114,6 +114,8 @@ fn told() -> Scene {
         grant: vec!["read_files:/data/ except /data/hr/".into()],
         tools: vec![],
         watched: false,
+        program: None,
+        arguments: vec![],
     };
     log.append(&notes, &start).unwrap();
     call(&log, &notes, "1", "notes.search");

@@ -1,6 +1,6 @@
 //! How much an event matters. One table for all formats; a new kind of event does not compile without its row.
 
-use bailiwick_audit::{Event, Outcome};
+use bailiwick_audit::{Event, Outcome, QuestionState};
 
 /// How much an event matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,6 +76,10 @@ pub(crate) fn of_event(event: &Event) -> Severity {
             Outcome::Grant => Severity::Info,
             Outcome::Partial | Outcome::Ask => Severity::Low,
             Outcome::Deny => Severity::Medium,
+        },
+        Event::Question { state, .. } => match state {
+            QuestionState::Put | QuestionState::Withdrawn => Severity::Low,
+            QuestionState::NotPut | QuestionState::AnswerRefused => Severity::Medium,
         },
         Event::PolicyChange { loaded: false, .. } => Severity::High,
         Event::Recovery { cut_bytes, .. } if *cut_bytes > 0 => Severity::Medium,

@@ -258,12 +258,9 @@ impl Admitted {
     pub async fn launch(&self, host: &Host) -> Result<Result<Launch, String>, GateError> {
         let world = self.world(host);
         let event = match &world {
-            Ok(launch) => Event::PluginStart {
-                wall: self.wall().to_owned(),
-                grant: lines(launch.grant()),
-                tools: Vec::new(),
-                watched: self.is_watched(host),
-            },
+            Ok(launch) => host
+                .recorder
+                .start(launch, self.wall(), self.is_watched(host)),
             Err(reason) => Event::TokenRefused {
                 id: self.token_id(),
                 reason: reason.clone(),

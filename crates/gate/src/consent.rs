@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::approve::AtClient;
 use crate::host::GateError;
-use crate::pending::{Pending, approved_before, asks};
+use crate::matter::asks;
+use crate::pending::{Pending, approved_before};
 use crate::plugin::Plugin;
 use crate::refusal::Refusal;
 use crate::rules::denial;

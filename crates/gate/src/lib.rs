@@ -17,6 +17,7 @@ pub mod host;
 pub mod learning;
 pub mod ledger;
 mod limits;
+mod matter;
 pub mod narrowed;
 mod note;
 pub mod order;

@@ -2,22 +2,20 @@
 
 use std::convert::Infallible;
 
-use bailiwick_approval::{About, Choice, Given, Question, Shown, Ticket, Verdict, line};
-use bailiwick_audit::{Event, Outcome, Subject};
-use bailiwick_policy::{CallDecision, Effect, Reason};
+use bailiwick_approval::{About, Choice, Given, Question, Ticket, Verdict, line};
+use bailiwick_audit::{Event, Outcome, QuestionState, Subject};
 use bailiwick_token::{
     Approving, Keys, PublicKey, Token, Verified, append_approval, approval_request,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::admit::Admitted;
 use crate::approve::{AT_CLIENT, Approvals, AtClient, atoms, signed};
-use crate::host::{GateError, Host, random};
+use crate::host::{GateError, Host};
+use crate::matter::asked;
 use crate::refusal::Refusal;
-use crate::world::Source;
 
 /// What a yes may be that lasts beyond its call.
 const LASTING: [Choice; 2] = [Choice::Session, Choice::Ever];
@@ -53,77 +51,6 @@ pub(crate) fn approved_before(host: &Host, admitted: &Admitted, question: &Quest
     people.is_some_and(|people| people >= usize::from(question.people))
 }
 
-/// What is asked about one call.
-pub(crate) fn question(
-    host: &Host,
-    admitted: &Admitted,
-    tool: &str,
-    arguments: &Map<String, Value>,
-    decision: &CallDecision,
-) -> Result<Question, GateError> {
-    let (policies, people) = asks(decision);
-    let matter = Matter {
-        about: About::Call {
-            tool: tool.to_owned(),
-            arguments: Shown::of(&Value::Object(arguments.clone())),
-        },
-        reasons: &decision.reasons,
-        policies,
-        people,
-    };
-    matter.question(host, &admitted.subject, &admitted.source)
-}
-
-/// What is asked, and why.
-pub(crate) struct Matter<'a> {
-    pub(crate) about: About,
-    pub(crate) reasons: &'a [Reason],
-    pub(crate) policies: Vec<String>,
-    pub(crate) people: u8,
-}
-
-impl Matter<'_> {
-    /// The question as people see it, from now until the gate's patience ends.
-    ///
-    /// # Errors
-    /// A system without random numbers.
-    pub(crate) fn question(
-        self,
-        host: &Host,
-        subject: &Subject,
-        source: &Source,
-    ) -> Result<Question, GateError> {
-        let now = host.judge.now();
-        let facts = &host.judge.in_force.now().facts;
-        let patience = i64::try_from(host.approvals.patience.as_secs()).unwrap_or(i64::MAX);
-        let reasons = self.reasons.iter();
-        Ok(Question {
-            id: random::<16>()?,
-            session: subject.session.clone().unwrap_or_default(),
-            plugin: source.manifest.id().to_string(),
-            digest: source.digest_hex(),
-            user: line(&facts.user.name),
-            agent: line(subject.agent.as_deref().unwrap_or_default()),
-            task: facts.labels.iter().map(|label| line(label)).collect(),
-            about: self.about,
-            reasons: reasons.map(|reason| line(&reason.to_string())).collect(),
-            policies: self.policies,
-            people: self.people,
-            given: Vec::new(),
-            asked: now,
-            until: now.saturating_add(patience),
-            request: String::new(),
-        })
-    }
-}
-
-/// The policies that want a person's yes to a call, and the number of people.
-pub(crate) fn asks(decision: &CallDecision) -> (Vec<String>, u8) {
-    let asking = |reason: &&Reason| reason.effect == Effect::Ask;
-    let asking: Vec<_> = decision.reasons.iter().filter(asking).cloned().collect();
-    (crate::record::policies(&asking), decision.people.max(1))
-}
-
 /// How a question ended.
 enum Ended {
     Yes { lasting: bool },
@@ -144,19 +71,15 @@ impl<'a> Pending<'a> {
         let approvals = &self.host.approvals;
         let mut token = self.token.clone();
         let client = self.client();
-        if client.is_none() && approvals.approvers.len() < usize::from(self.question.people) {
-            let why = "policy wants more people's yes for it than there are approvers";
-            return Ok(Err(refusal(why)));
-        }
-        match request(&token) {
-            Ok(request) => self.question.request = request,
-            Err(why) => return Ok(Err(refusal(&why))),
-        }
-        let now = self.host.judge.now();
-        let mut ticket = match approvals.desk.ask(self.question.clone(), now) {
+        let mut ticket = match self.place(&token, client.is_some()) {
             Ok(ticket) => ticket,
-            Err(too_often) => return Ok(Err(refusal(&too_often.to_string()))),
+            Err(why) => {
+                self.became(QuestionState::NotPut, None, &why).await?;
+                return Ok(Err(refusal(&why)));
+            }
         };
+        self.became(QuestionState::Put, None, "").await?;
+        ticket.put();
         let patience = tokio::time::sleep(approvals.patience);
         let question = self.question.clone();
         let ended = tokio::select! {
@@ -168,7 +91,11 @@ impl<'a> Pending<'a> {
         match ended {
             Ended::Yes { lasting } => Ok(Ok(Yes { token, lasting })),
             Ended::No => Ok(Err(refusal("a person said no"))),
-            Ended::Withdrawn => Ok(Err(refusal("it was withdrawn before a person answered"))),
+            Ended::Withdrawn => {
+                let why = "it was withdrawn before a person answered";
+                self.became(QuestionState::Withdrawn, None, why).await?;
+                Ok(Err(refusal(why)))
+            }
             Ended::Late => {
                 approvals
                     .desk
@@ -177,6 +104,18 @@ impl<'a> Pending<'a> {
                 Ok(Err(refusal("nobody answered in time")))
             }
         }
+    }
+
+    /// A place where the question can wait, or why nobody is asked.
+    fn place(&mut self, token: &Token, at_client: bool) -> Result<Ticket, String> {
+        let approvals = &self.host.approvals;
+        if !at_client && approvals.approvers.len() < usize::from(self.question.people) {
+            return Err("policy wants more people's yes for it than there are approvers".to_owned());
+        }
+        self.question.request = request(token)?;
+        let now = self.host.judge.now();
+        let place = approvals.desk.reserve(self.question.clone(), now);
+        place.map_err(|too_often| too_often.to_string())
     }
 
     /// The agent's client, if it may answer this.
@@ -206,8 +145,7 @@ impl<'a> Pending<'a> {
     async fn no(&self, given: Given) -> Result<Option<Ended>, GateError> {
         let choice = given.answer.choice;
         if let Err(why) = self.keepable(choice) {
-            given.judge(Verdict::Refused(why));
-            return Ok(None);
+            return self.turned_down(given, why).await;
         }
         self.record(Outcome::Deny, &given.who, duration(choice))
             .await?;
@@ -237,10 +175,7 @@ impl<'a> Pending<'a> {
             counted.and_then(|()| self.count(token, choice, given.answer.signed.as_deref()));
         let (grown, people) = match counted {
             Ok(counted) => counted,
-            Err(why) => {
-                given.judge(Verdict::Refused(why));
-                return Ok(None);
-            }
+            Err(why) => return self.turned_down(given, why).await,
         };
         let who = people.last().cloned().unwrap_or_default();
         let missing = usize::from(self.question.people).saturating_sub(people.len());
@@ -358,16 +293,34 @@ impl<'a> Pending<'a> {
         Ok(kept)
     }
 
-    async fn record(&self, outcome: Outcome, who: &str, how_long: &str) -> Result<(), GateError> {
-        let asked = match &self.question.about {
-            About::Atoms(atoms) => atoms.clone(),
-            About::Call { tool, arguments } => vec![
-                format!("call_tool:{tool}"),
-                format!("arguments:sha256:{}", arguments.sha256),
-            ],
+    /// An answer that does not count is recorded, then told of to whoever gave it.
+    async fn turned_down(&self, given: Given, why: String) -> Result<Option<Ended>, GateError> {
+        let state = QuestionState::AnswerRefused;
+        self.became(state, Some(&given.who), &why).await?;
+        given.judge(Verdict::Refused(why));
+        Ok(None)
+    }
+
+    /// Records what becomes of the question.
+    async fn became(
+        &self,
+        state: QuestionState,
+        by: Option<&str>,
+        why: &str,
+    ) -> Result<(), GateError> {
+        let event = Event::Question {
+            id: self.question.id.clone(),
+            asked: asked(&self.question),
+            state,
+            by: by.map(line),
+            reason: line(why),
         };
+        Ok(self.host.recorder.durable(self.subject, event).await?)
+    }
+
+    async fn record(&self, outcome: Outcome, who: &str, how_long: &str) -> Result<(), GateError> {
         let event = Event::Approval {
-            asked,
+            asked: asked(&self.question),
             outcome,
             approver: line(who),
             duration: how_long.to_owned(),

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bailiwick_audit::{AtomDecision, AuditError, Event, Log, Moment, Outcome, Redaction, Subject};
 use bailiwick_capability::Grant;
-use bailiwick_manifest::Necessity;
+use bailiwick_manifest::{Necessity, Start};
 use bailiwick_mcp::CallToolResult;
 use bailiwick_policy::{CallDecision, CallVerdict, Context, Reason};
 
@@ -13,7 +13,7 @@ use bailiwick_token::Verified;
 
 use crate::assess::{Assessment, Row, Standing};
 use crate::seen::counted;
-use crate::world::Source;
+use crate::world::{Launch, Source};
 
 /// The most denied operations that are written at once; the rest are counted.
 const MAX_DENIED: usize = 64;
@@ -59,6 +59,24 @@ impl Recorder {
         tokio::task::spawn_blocking(move || log.append_durable(&subject, &event).map(drop))
             .await
             .map_err(|_| AuditError::Closed)?
+    }
+
+    /// A start behind a wall, with the command line of a program.
+    pub(crate) fn start(&self, launch: &Launch, wall: &str, watched: bool) -> Event {
+        let words = match &launch.source.manifest.runtime().start {
+            Start::Command(words) => words.as_slice(),
+            Start::Component(_) | Start::Embedded => &[],
+        };
+        let arguments = words.iter().skip(1);
+        let arguments = arguments.map(|word| self.redaction.argument(&word.as_str().into()));
+        Event::PluginStart {
+            wall: wall.to_owned(),
+            grant: lines(launch.grant()),
+            tools: Vec::new(),
+            watched,
+            program: words.first().cloned(),
+            arguments: arguments.collect(),
+        }
     }
 
     /// The same, for what happens on behalf of `subject`.

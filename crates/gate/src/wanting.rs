@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admit::{admit_approved, seal, verified};
 use crate::host::{GateError, Host};
+use crate::matter::Matter;
 use crate::note::Note;
-use crate::pending::{Matter, Pending};
+use crate::pending::Pending;
 use crate::record::policies;
 use crate::refusal::Refusal;
 use crate::session::Session;

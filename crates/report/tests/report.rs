@@ -73,6 +73,8 @@ impl Stage {
                     grant,
                     tools: vec![s()],
                     watched: false,
+                    program: None,
+                    arguments: vec![],
                 },
             );
         }
@@ -245,6 +247,8 @@ fn after(starts: &[bool], wall: &str, more: &[Event]) -> GrantUse {
         grant: vec![ATOM.into()],
         tools: vec![],
         watched,
+        program: None,
+        arguments: vec![],
     };
     let of = |id: &str| Subject::session("s").with_plugin(id, "sha256:1");
     // Another plugin behind the same wall, which was watched, and used what it was granted.

@@ -97,7 +97,7 @@ pub fn claims(entry: &Entry) -> Vec<Claim> {
         Event::TokenMinted { grant, .. }
         | Event::PluginStart { grant, .. }
         | Event::PreparationStart { grant, .. } => all(grant),
-        Event::Approval { asked, .. } => all(asked),
+        Event::Approval { asked, .. } | Event::Question { asked, .. } => all(asked),
         Event::OperationDenied {
             operation, target, ..
         } => {
@@ -233,6 +233,8 @@ mod tests {
             grant: vec![atom.into()],
             tools: vec![],
             watched: false,
+            program: None,
+            arguments: vec![],
         })
     }
 

@@ -15,6 +15,7 @@ pub const EVENT_KINDS: &[&str] = &[
     "token_refused",
     "token_revoked",
     "approval",
+    "question",
     "policy_change",
     "plugin_start",
     "tools_listed",

@@ -127,6 +127,8 @@ fn event(dice: &mut Dice) -> Event {
             grant: vec![text(dice, ATOMS)],
             tools: vec![text(dice, TOOLS)],
             watched: false,
+            program: None,
+            arguments: vec![],
         },
         4 => Event::ToolCall {
             call: "c".into(),

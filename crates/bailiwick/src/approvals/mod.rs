@@ -20,6 +20,7 @@ pub(crate) use cli::ApprovalsArgs;
 use cli::{AnswerArgs, ApprovalsCommand, KeyArgs, SignArgs};
 pub(crate) use standing::{Policies, source};
 
+use crate::changes::makes;
 use crate::config::Config;
 use crate::home::Home;
 use crate::person::Person;
@@ -249,7 +250,7 @@ fn keys(home: &Home, named: Option<&Path>) -> anyhow::Result<Keys> {
         Some(path) => crate::home::read_keys(path),
         None => {
             home.make()?;
-            home.approver_keys()
+            home.approver_keys(&makes(home, "approver"))
         }
     }
 }
@@ -257,7 +258,10 @@ fn keys(home: &Home, named: Option<&Path>) -> anyhow::Result<Keys> {
 fn key(home: &Home, given: &KeyArgs, as_json: bool) -> anyhow::Result<ExitCode> {
     let keys = match &given.file {
         None => keys(home, None)?,
-        Some(path) => crate::home::keys_at(&absolute(path)?)?,
+        Some(path) => {
+            home.make()?;
+            crate::home::keys_at(&absolute(path)?, &makes(home, "approver"))?
+        }
     };
     let public = keys.public();
     if as_json {

@@ -1,6 +1,6 @@
 //! What an entry says, in words: what was done, and what came of it. What plugins and clients said is made harmless.
 
-use bailiwick_audit::{AtomDecision, Entry, Event, Moment, Outcome, escape};
+use bailiwick_audit::{AtomDecision, Entry, Event, Moment, Outcome, QuestionState, escape};
 
 /// Longest text of one part, in characters.
 const MAX_TEXT: usize = 120;
@@ -122,6 +122,13 @@ pub(super) fn of(entry: &Entry) -> Deed {
             format!("{}, {}", said(*outcome), text(duration)),
             Tone::of(*outcome),
         ),
+        Event::Question {
+            asked,
+            state,
+            by,
+            reason,
+            ..
+        } => question(asked, *state, by.as_deref(), reason),
         Event::PolicyChange { loaded, reason, .. } => match loaded {
             true => deed("policies change", "in force", Tone::Uneasy),
             false => deed(
@@ -146,6 +153,29 @@ pub(super) fn of(entry: &Entry) -> Deed {
             Tone::Uneasy,
         ),
         other => of_plugin(other),
+    }
+}
+
+fn question(asked: &[String], state: QuestionState, by: Option<&str>, reason: &str) -> Deed {
+    let asked = list(asked);
+    let reason = text(reason);
+    match state {
+        QuestionState::Put => deed(format!("people are asked for {asked}"), "", Tone::Uneasy),
+        QuestionState::NotPut => deed(
+            format!("people are not asked for {asked}"),
+            reason,
+            Tone::Bad,
+        ),
+        QuestionState::AnswerRefused => deed(
+            format!("{} answers for {asked}", text(by.unwrap_or("somebody"))),
+            format!("does not count: {reason}"),
+            Tone::Bad,
+        ),
+        QuestionState::Withdrawn => deed(
+            format!("the question for {asked} is withdrawn"),
+            reason,
+            Tone::Uneasy,
+        ),
     }
 }
 

@@ -335,11 +335,59 @@ async fn word_of(told: Option<&mut mpsc::Receiver<()>>) {
     }
 }
 
+/// Signals by which people and shells end programs; by any other one it is a crash.
+const USUAL: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::PIPE, Signal::TERM];
+
 /// The end, as the log keeps it.
 pub(super) fn event(ended: &Ended) -> Event {
     let status = ended.status.to_string();
     let reached = ended.reached.iter().map(|reached| format!("; {reached}"));
-    Event::PluginEnd {
-        status: status + &reached.collect::<String>(),
+    let status = status + &reached.collect::<String>();
+    match killed_by(ended.status) {
+        Some(signal) if !ended.stopped && !USUAL.iter().any(|usual| usual.as_raw() == signal) => {
+            Event::PluginCrash {
+                reason: format!("signal {signal} ended it ({status})"),
+            }
+        }
+        _ => Event::PluginEnd { status },
+    }
+}
+
+/// The signal that ended it; inside, our init tells it as shells do.
+fn killed_by(status: ExitStatus) -> Option<i32> {
+    use std::os::unix::process::ExitStatusExt as _;
+    let told = || status.code().map(|code| code - 128);
+    let signal = status.signal().or_else(told);
+    signal.filter(|signal| (1..=64).contains(signal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt as _;
+
+    #[test]
+    fn a_signal_is_a_crash_unless_people_end_programs_by_it_or_we_did() {
+        let of = |status: i32, stopped| {
+            let ended = Ended {
+                status: ExitStatus::from_raw(status << 8),
+                seen: Seen::default(),
+                reached: Vec::new(),
+                stopped,
+            };
+            event(&ended).kind()
+        };
+        for (status, stopped, kind) in [
+            (0, false, "plugin_end"),
+            (1, false, "plugin_end"),
+            (139, false, "plugin_crash"),
+            (137, false, "plugin_crash"),
+            (137, true, "plugin_end"),
+            (130, false, "plugin_end"),
+            (143, false, "plugin_end"),
+            (255, false, "plugin_end"),
+        ] {
+            assert_eq!(of(status, stopped), kind, "{status}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Which class of OCSF an event belongs to. A new kind of event does not compile without its row.
 
-use bailiwick_audit::{Entry, Event, Moment, Outcome};
+use bailiwick_audit::{Entry, Event, Moment, Outcome, QuestionState};
 use serde_json::{Map, Value, json};
 
 use super::MAX_TEXT;
@@ -176,6 +176,19 @@ pub(super) fn of_event(entry: &Entry) -> Fields {
             approver,
             ..
         } => approval(asked, *outcome, approver),
+        Event::Question {
+            asked, state, by, ..
+        } => {
+            let name = match state {
+                QuestionState::Put => "Question put",
+                QuestionState::NotPut => "Question not put",
+                QuestionState::AnswerRefused => "Answer refused",
+                QuestionState::Withdrawn => "Question withdrawn",
+            };
+            let user = entry.subject.user.as_deref();
+            let who = by.as_deref().or(user).unwrap_or("unknown");
+            of_people(Fields::other(Class::UserAccess, name), asked, who)
+        }
         Event::PolicyChange {
             policy_sha256,
             loaded,
@@ -251,8 +264,12 @@ fn approval(asked: &[String], outcome: Outcome, approver: &str) -> Fields {
         Outcome::Deny => Fields::other(Class::UserAccess, "Denied"),
         Outcome::Ask => Fields::other(Class::UserAccess, "Asked"),
     };
+    of_people(fields, asked, approver)
+}
+
+fn of_people(fields: Fields, asked: &[String], who: &str) -> Fields {
     let asked: Vec<Value> = asked.iter().map(|atom| text(atom)).collect();
     fields
-        .with("user", json!({ "name": text(approver) }))
+        .with("user", json!({ "name": text(who) }))
         .with("privileges", json!(asked))
 }

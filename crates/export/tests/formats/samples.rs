@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_audit::{AtomDecision, Entry, Event, Moment, Outcome, Redaction, Subject};
+use bailiwick_audit::{
+    AtomDecision, Entry, Event, Moment, Outcome, QuestionState, Redaction, Subject,
+};
 use bailiwick_export::{Exported, Marker, MarkerKind, Record};
 
 pub(crate) const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -78,6 +80,13 @@ pub(crate) fn events(text: &str) -> Vec<Event> {
         approver: s(),
         duration: s(),
     };
+    let question = |state| Event::Question {
+        id: s(),
+        asked: list(),
+        state,
+        by: Some(s()),
+        reason: s(),
+    };
     let arguments = Redaction::default().apply("t", &serde_json::json!({ text: text }));
     vec![
         Event::GateStart {
@@ -116,6 +125,10 @@ pub(crate) fn events(text: &str) -> Vec<Event> {
         approval(Outcome::Grant),
         approval(Outcome::Deny),
         approval(Outcome::Ask),
+        question(QuestionState::Put),
+        question(QuestionState::NotPut),
+        question(QuestionState::AnswerRefused),
+        question(QuestionState::Withdrawn),
         Event::PolicyChange {
             policy_sha256: s(),
             loaded: true,
@@ -131,6 +144,8 @@ pub(crate) fn events(text: &str) -> Vec<Event> {
             grant: list(),
             tools: list(),
             watched: false,
+            program: Some(s()),
+            arguments: arguments.values().cloned().collect(),
         },
         Event::ToolsListed {
             offered: list(),

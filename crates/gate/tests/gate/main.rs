@@ -19,6 +19,7 @@ mod life;
 mod narrowed;
 mod no_record;
 mod puppet;
+mod questions;
 mod reload;
 mod revoked;
 mod rules;
