@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bailiwick_policy::{
-    Call, CallDecision, CallVerdict, Context, Counts, Effect, Pdp, Principal, Reason, Tally,
-    ToolSchema, Uncounted,
+    Call, CallDecision, CallVerdict, Context, Counts, Effect, Pdp, Principal, Reason, ToolSchema,
+    Uncounted,
 };
 use serde_json::{Map, Value};
 
