@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admit::{admit_approved, seal, verified};
 use crate::host::{GateError, Host};
 use crate::note::Note;
-use crate::pending::{Matter, Pending};
+use crate::pending::{self, Pending};
 use crate::record::policies;
 use crate::refusal::Refusal;
 use crate::session::Session;
@@ -86,7 +86,7 @@ pub(crate) fn wanting(
     let subject = host
         .subject(session, agent)
         .with_plugin(source.manifest.id().as_str(), source.digest_hex());
-    let matter = Matter {
+    let matter = pending::Matter {
         about: About::Atoms(asked.iter().map(ToString::to_string).collect()),
         reasons: &reasons,
         policies,
@@ -101,7 +101,22 @@ pub(crate) fn wanting(
     }))
 }
 
+/// What a question about a plugin is about: its bytes, what it wants, and the policies that ask.
+pub(crate) type Matter = (String, Vec<String>, Vec<String>);
+
 impl Wanting {
+    pub(crate) fn matter(&self) -> Matter {
+        let atoms = match &self.question.about {
+            About::Atoms(atoms) => atoms.clone(),
+            About::Call { .. } => Vec::new(),
+        };
+        (
+            self.question.digest.clone(),
+            atoms,
+            self.question.policies.clone(),
+        )
+    }
+
     /// Waits for people's answer.
     ///
     /// # Errors
