@@ -24,7 +24,7 @@ use crate::refusal::Refusal;
 use crate::rules::{CallRules, Caller, denial};
 use crate::shelf::Shelf;
 use crate::trace::of_call;
-use crate::wanting::{Matter, Wanting, wanting};
+use crate::wanting::{Matter, Wanting};
 use crate::world::Source;
 
 /// Between a plugin's id and its tool's name. No plugin's id holds it.
@@ -54,7 +54,7 @@ pub struct Session {
     sources: RwLock<Vec<Arc<Source>>>,
     wanting: Mutex<Vec<Wanting>>,
     /// What people were asked about plugins.
-    asked: Mutex<BTreeSet<Matter>>,
+    pub(crate) asked: Mutex<BTreeSet<Matter>>,
     pub(crate) narrowed: tokio::sync::Mutex<Narrowed>,
     pub(crate) rules: CallRules,
     subject: Subject,
@@ -145,20 +145,6 @@ impl Session {
         };
         notes.extend(asks);
         Ok(notes)
-    }
-
-    /// Puts to people what policy asks them about a plugin, once.
-    pub(crate) fn want(&self, source: &Arc<Source>) -> Result<Option<Note>, GateError> {
-        let Some(wanting) = wanting(&self.host, &self.id, &self.agent, source)? else {
-            return Ok(None);
-        };
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if !asked.insert(wanting.matter()) {
-            return Ok(None);
-        }
-        self.wanting().push(wanting);
-        let text = "a person can approve more: see `bailiwick approvals`";
-        Ok(Some(Note::new(source.manifest.id().as_str(), text)))
     }
 
     pub(crate) fn wanting(&self) -> MutexGuard<'_, Vec<Wanting>> {

@@ -1,6 +1,6 @@
 //! Capabilities that policy asks a person about, while the plugin runs without them or waits.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bailiwick_approval::{About, Question};
 use bailiwick_audit::Subject;
@@ -162,6 +162,20 @@ impl Wanting {
 }
 
 impl Session {
+    /// Puts to people what policy asks them about a plugin, once.
+    pub(crate) fn want(&self, source: &Arc<Source>) -> Result<Option<Note>, GateError> {
+        let Some(wanting) = wanting(&self.host, &self.id, &self.agent, source)? else {
+            return Ok(None);
+        };
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !asked.insert(wanting.matter()) {
+            return Ok(None);
+        }
+        self.wanting().push(wanting);
+        let text = "a person can approve more: see `bailiwick approvals`";
+        Ok(Some(Note::new(source.manifest.id().as_str(), text)))
+    }
+
     /// What people are to be asked about, once.
     pub(crate) fn take_wanting(&self) -> Vec<Wanting> {
         std::mem::take(&mut *self.wanting())
