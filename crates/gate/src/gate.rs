@@ -17,7 +17,7 @@ use tokio::sync::{OnceCell, OwnedRwLockReadGuard, RwLock, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::approve::AtClient;
-use crate::ask::{ByResult, Meanwhile, Waiting, Work};
+use crate::ask::{AtAnyTime, ByResult, Meanwhile, Waiting, Work};
 use crate::host::{GateError, Host};
 use crate::narrowed;
 use crate::reload::Reload;
@@ -52,6 +52,8 @@ struct Inner {
     ending: CancellationToken,
     /// Calls that asked their user, until they are repeated.
     waiting: Waiting,
+    /// Where the agent's user can be asked about plugins.
+    client: AtAnyTime,
 }
 
 impl Gate {
@@ -72,6 +74,7 @@ impl Gate {
                 running: Arc::default(),
                 ending: CancellationToken::new(),
                 waiting: Waiting::default(),
+                client: AtAnyTime::default(),
             }),
         }
     }
@@ -284,7 +287,7 @@ async fn ask(gate: Weak<Inner>, wanting: Wanting) {
         return;
     };
     let id = wanting.source.manifest.id().to_string();
-    let done = match wanting.approved(&inner.host, &stop).await {
+    let done = match wanting.approved(&inner.host, &inner.client, &stop).await {
         Ok(Ok(approved)) => {
             let _alone = inner.changing.lock().await;
             session.start_approved(approved).await
@@ -325,6 +328,11 @@ fn trace(meta: &Map<String, Value>) -> Option<String> {
 impl Handler for Gate {
     fn server_info(&self) -> Implementation {
         Implementation::new("bailiwick", env!("CARGO_PKG_VERSION"))
+    }
+
+    fn may_be_asked(&self, peer: &Peer, elicitor: Elicitor) {
+        let revision = peer.revision;
+        self.inner.client.is_at(Meanwhile { elicitor, revision });
     }
 
     async fn list_tools(&self, peer: &Peer) -> Result<Vec<Tool>, RpcError> {

@@ -11,7 +11,7 @@ use bailiwick_policy::Pdp;
 use crate::admit::admit_approved;
 use crate::host::{GateError, Ruling};
 use crate::note::Note;
-use crate::order::order;
+use crate::order::{Order, order};
 use crate::plugin::Plugin;
 use crate::record::lines;
 use crate::rules::told;
@@ -110,36 +110,28 @@ fn named(source: &Source) -> String {
 
 impl Session {
     /// What becomes of each plugin, in the order in which they load; last, those that are not there any more.
-    fn changes(
-        &self,
-        reload: &Reload,
-    ) -> (Vec<Change>, Vec<Arc<Source>>, Vec<(Arc<Source>, String)>) {
+    fn changes(&self, reload: &Reload, order: &Order) -> Vec<Change> {
         let were = self.sources();
-        let (now, refused) = match &reload.sources {
-            None => (were.clone(), Vec::new()),
-            Some(sources) => {
-                let order = order(sources.clone());
-                (order.load, order.refused)
-            }
-        };
         let mut changes = Vec::new();
         let mut will_run = BTreeSet::new();
-        for source in &now {
+        for source in &order.load {
             let change = self.change(reload, &were, source, &will_run);
             if change.grant.is_some() {
                 will_run.insert(change.id.clone());
             }
             changes.push(change);
         }
-        let is_there = |id: &str| now.iter().any(|source| source.manifest.id().as_str() == id);
+        let is_named = |source: &Source, id: &str| source.manifest.id().as_str() == id;
+        let is_there = |id: &str| order.load.iter().any(|source| is_named(source, id));
         for was in were
             .iter()
             .filter(|was| !is_there(was.manifest.id().as_str()))
         {
             let id = was.manifest.id().as_str();
-            let why = refused
+            let why = order
+                .refused
                 .iter()
-                .find(|(source, _)| source.manifest.id().as_str() == id);
+                .find(|(source, _)| is_named(source, id));
             changes.push(Change {
                 id: id.to_owned(),
                 source: Err(why.map_or_else(
@@ -151,7 +143,18 @@ impl Session {
                 grant: None,
             });
         }
-        (changes, now, refused)
+        changes
+    }
+
+    /// The plugins in the order in which they load from now on.
+    fn order_of(&self, reload: &Reload) -> Order {
+        match &reload.sources {
+            Some(sources) => order(sources.clone()),
+            None => Order {
+                load: self.sources(),
+                refused: Vec::new(),
+            },
+        }
     }
 
     fn change(
@@ -203,7 +206,8 @@ impl Session {
     /// # Errors
     /// What stops the gate.
     pub(crate) async fn reload(&self, reload: Reload) -> Result<Vec<Note>, GateError> {
-        let (changes, now, refused) = self.changes(&reload);
+        let order = self.order_of(&reload);
+        let changes = self.changes(&reload, &order);
         let plugins = self.shelf();
         let pdp = told(reload.ruling.pdp.clone(), plugins.plugins());
         let mut lines: Vec<String> = changes.iter().flat_map(Change::told).collect();
@@ -216,9 +220,9 @@ impl Session {
             .await?;
         self.rules.replace(pdp);
         self.host.judge.in_force.replace(reload.ruling);
-        self.come_from(now);
+        self.come_from(order.load);
         let mut notes = Vec::new();
-        for (source, why) in refused {
+        for (source, why) in order.refused {
             notes.push(self.refuse(&source, why).await?);
         }
         let (same, changes): (Vec<Change>, Vec<Change>) =
@@ -241,7 +245,8 @@ impl Session {
             return Ok(None);
         }
         let (ruling, sources) = (Ruling::clone(&ruling), None);
-        let (changes, ..) = self.changes(&Reload { ruling, sources });
+        let reload = Reload { ruling, sources };
+        let changes = self.changes(&reload, &self.order_of(&reload));
         let changes: Vec<Change> = changes
             .into_iter()
             .filter(|change| !change.is_none())

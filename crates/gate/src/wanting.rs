@@ -10,6 +10,7 @@ use bailiwick_token::{Ask, Asks, Token};
 use tokio_util::sync::CancellationToken;
 
 use crate::admit::{admit_approved, seal, verified};
+use crate::approve::AtClient;
 use crate::host::{GateError, Host};
 use crate::note::Note;
 use crate::pending::{self, Pending};
@@ -43,7 +44,7 @@ pub(crate) fn wanting(
     agent: &Agent,
     source: &Arc<Source>,
 ) -> Result<Option<Wanting>, GateError> {
-    if host.approvals.approvers.is_empty() {
+    if !host.approvals.askable() {
         return Ok(None);
     }
     let Ok(now) = host.judge.assess(session, agent, source) else {
@@ -117,13 +118,14 @@ impl Wanting {
         )
     }
 
-    /// Waits for people's answer.
+    /// Waits for people's answer: at a console, or at the agent's client once it can be asked.
     ///
     /// # Errors
     /// What stops the gate. Without a yes it is an `Ok(Err(refusal))`.
     pub(crate) async fn approved(
         self,
         host: &Host,
+        client: &dyn AtClient,
         cancel: &CancellationToken,
     ) -> Result<Result<Approved, Refusal>, GateError> {
         let (source, session) = (self.source, self.question.session.clone());
@@ -132,7 +134,7 @@ impl Wanting {
             host,
             subject: &self.subject,
             question: self.question,
-            client: None,
+            client: Some(client),
             token: self.token,
             verify: &|token| verified(host, &session, &source, token),
         };
