@@ -78,6 +78,7 @@ pub(crate) fn judge(parts: &Parts<'_>, cache: Option<PathBuf>) -> anyhow::Result
         in_force: Ruling {
             pdp,
             facts: facts(config, &person),
+            digest: read.digest.clone(),
         }
         .into(),
         clock: Arc::new(SystemClock),
@@ -123,7 +124,6 @@ pub(crate) fn host(parts: &Parts<'_>) -> anyhow::Result<Host> {
         token_seconds: i64::try_from(TOKEN_LIFE.as_secs())?,
         learning: None,
         config_digest: config.sha256.clone(),
-        policy_digest,
     })
 }
 

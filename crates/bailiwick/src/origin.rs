@@ -75,14 +75,14 @@ pub(crate) struct Meaning {
 }
 
 impl Meaning {
-    pub(crate) fn of(policies: &str, config: &Config, facts: &Facts, plugins: &[Source]) -> Self {
+    pub(crate) fn of(ruling: &Ruling, config: &Config, plugins: &[Source]) -> Self {
         let classification = config.classification.iter();
         Self {
-            policies: policies.to_owned(),
+            policies: ruling.digest.clone(),
             classification: classification
                 .map(|(p, l)| (p.clone(), l.clone()))
                 .collect(),
-            facts: facts.clone(),
+            facts: ruling.facts.clone(),
             plugins: plugins.iter().map(|source| source.digest).collect(),
         }
     }
@@ -139,19 +139,22 @@ impl Origin {
     fn load(&self) -> anyhow::Result<Loaded> {
         let config = self.config()?;
         let (pdp, read) = self.policies_of(&config)?;
-        let facts = facts(&config, &Person::current());
+        let ruling = Ruling {
+            pdp,
+            facts: facts(&config, &Person::current()),
+            digest: read.digest,
+        };
         let sources = self.plugins.found(&config)?;
         let is_fixed = matches!(self.plugins, Plugins::Named);
         Ok(Loaded {
-            meaning: Meaning::of(&read.digest, &config, &facts, &sources),
+            meaning: Meaning::of(&ruling, &config, &sources),
             files: sources
                 .iter()
                 .flat_map(|source| source.files.clone())
                 .collect(),
             is_half: config.fixed() != self.config.fixed(),
             reload: Reload {
-                ruling: Ruling { pdp, facts },
-                digest: read.digest,
+                ruling,
                 sources: (!is_fixed).then_some(sources),
             },
         })
@@ -230,7 +233,7 @@ impl Origin {
                         continue;
                     }
                     meaning = loaded.meaning;
-                    let digest = loaded.reload.digest.clone();
+                    let digest = loaded.reload.ruling.digest.clone();
                     gate.reload(loaded.reload).await?;
                     crate::changes::seen(&self.home, &digest)?;
                     eprintln!(

@@ -79,8 +79,7 @@ impl Served<'_> {
             learning: self.learning,
             ..host(&parts)?
         });
-        let facts = &host.judge.in_force.now().facts;
-        let meaning = Meaning::of(&host.policy_digest, &self.config, facts, &watched);
+        let meaning = Meaning::of(&host.judge.in_force.now(), &self.config, &watched);
         let recorder = host.recorder.clone();
         let asked = host.clone();
         let gate = Gate::new(host, self.sources, self.namespaced, notes(self.tokens));

@@ -11,7 +11,7 @@ fn grant() -> Grant {
         [
             "read_files:/data/ except /data/hr/ except /data/keys/id",
             "write_files:/data/out/",
-            "network_access:https://*.example.com/v1/ GET,POST except https://x.example.com/v1/ except https://y.example.com/v1/a POST",
+            "network_access:https://*.example.com/v1/ GET,POST except https://x.example.com/v1/ GET,POST except https://y.example.com/v1/a POST",
             "network_access:tcp://10.0.0.1:5432",
             "network_listen:127.0.0.1:8080",
             "execute_code:/usr/bin/git except /usr/bin/git push",

@@ -2,14 +2,14 @@
 //! a result that asks and a call that is repeated.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bailiwick_approval::{Choice, Question};
 use bailiwick_mcp::{CallToolResult, Elicitor, InputRequired, Peer, Revision, RpcError, ToolCall};
 use serde_json::{Map, Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +70,35 @@ impl AtClient for Meanwhile {
     async fn ask(&self, question: &Question) -> Option<Choice> {
         let params = params(question, self.revision);
         choice(&self.elicitor.elicit(&params).await.ok()?)
+    }
+}
+
+/// The first client of this gate that can be asked at any time, once there is one. MCP's older revisions let a server
+/// ask whenever it likes; the newest lets it ask only in answer to a call.
+pub(crate) struct AtAnyTime(watch::Sender<Option<Arc<Meanwhile>>>);
+
+impl Default for AtAnyTime {
+    fn default() -> Self {
+        Self(watch::Sender::new(None))
+    }
+}
+
+impl AtAnyTime {
+    pub(crate) fn is_at(&self, client: Meanwhile) {
+        let client = Arc::new(client);
+        self.0.send_if_modified(|known| match known {
+            Some(_) => false,
+            None => known.replace(client).is_none(),
+        });
+    }
+}
+
+#[async_trait]
+impl AtClient for AtAnyTime {
+    async fn ask(&self, question: &Question) -> Option<Choice> {
+        let mut known = self.0.subscribe();
+        let client = known.wait_for(Option::is_some).await.ok()?.clone()?;
+        client.ask(question).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! The gate as an agent meets it: one MCP endpoint over one session.
 
+mod unasked;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use tokio::sync::{OnceCell, OwnedRwLockReadGuard, RwLock, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::approve::AtClient;
-use crate::ask::{ByResult, Meanwhile, Waiting, Work};
+use crate::ask::{AtAnyTime, ByResult, Meanwhile, Waiting, Work};
 use crate::host::{GateError, Host};
 use crate::narrowed;
 use crate::reload::Reload;
@@ -25,11 +27,6 @@ use crate::world::Source;
 
 /// How long the end of the gate waits for calls that were told to stop, and for plugins to end.
 const GRACE: Duration = Duration::from_secs(5);
-/// How soon a plugin ends whose grant ended or was revoked, also while nobody calls it.
-const LAPSE_CHECK: Duration = Duration::from_millis(250);
-/// How soon a refused operation is in the log, also while nobody calls.
-const TELLING: Duration = Duration::from_secs(1);
-
 /// Told what became of the plugins when the session opens.
 pub type Notes = Arc<dyn Fn(&Session, &[Note]) + Send + Sync>;
 
@@ -55,6 +52,8 @@ struct Inner {
     ending: CancellationToken,
     /// Calls that asked their user, until they are repeated.
     waiting: Waiting,
+    /// Where the agent's user can be asked about plugins.
+    client: AtAnyTime,
 }
 
 impl Gate {
@@ -75,6 +74,7 @@ impl Gate {
                 running: Arc::default(),
                 ending: CancellationToken::new(),
                 waiting: Waiting::default(),
+                client: AtAnyTime::default(),
             }),
         }
     }
@@ -95,7 +95,7 @@ impl Gate {
             .record(Event::GateStart {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 config_sha256: host.config_digest.clone(),
-                policy_sha256: host.policy_digest.clone(),
+                policy_sha256: host.judge.in_force.now().digest.clone(),
             })
             .await
     }
@@ -111,7 +111,11 @@ impl Gate {
         };
         let _alone = inner.changing.lock().await;
         let Some(session) = inner.session.get() else {
-            inner.host.policies_changed(&reload.digest, &[]).await?;
+            let told = ["no session is open: it holds from the next one on".to_owned()];
+            inner
+                .host
+                .policies_changed(&reload.ruling.digest, &told)
+                .await?;
             inner.host.judge.in_force.replace(reload.ruling);
             if let Some(sources) = reload.sources {
                 *inner.sources() = sources;
@@ -258,8 +262,7 @@ impl Inner {
             Session::open(self.host.clone(), sources, agent, protocol, self.namespaced).await?;
         (self.notes)(&session, &session.notes);
         self.ask_for_more(&session);
-        tokio::spawn(watch_lapses(Arc::downgrade(self)));
-        tokio::spawn(tell_denied(Arc::downgrade(self)));
+        unasked::all(self);
         Ok(session)
     }
 
@@ -284,7 +287,7 @@ async fn ask(gate: Weak<Inner>, wanting: Wanting) {
         return;
     };
     let id = wanting.source.manifest.id().to_string();
-    let done = match wanting.approved(&inner.host, &stop).await {
+    let done = match wanting.approved(&inner.host, &inner.client, &stop).await {
         Ok(Ok(approved)) => {
             let _alone = inner.changing.lock().await;
             session.start_approved(approved).await
@@ -300,43 +303,6 @@ async fn ask(gate: Weak<Inner>, wanting: Wanting) {
             }
         }
         Err(error) => drop(inner.stop(&error)),
-    }
-}
-
-/// Ends plugins whose grants hold no more, also while nobody calls them.
-async fn watch_lapses(gate: Weak<Inner>) {
-    loop {
-        tokio::time::sleep(LAPSE_CHECK).await;
-        let Some(inner) = gate.upgrade() else { return };
-        let _running = inner.running.read().await;
-        if inner.ending.is_cancelled() {
-            return;
-        }
-        if let Some(session) = inner.session.get()
-            && let Err(error) = session.end_lapsed().await
-        {
-            inner.stop(&error);
-            return;
-        }
-    }
-}
-
-/// Records what plugins try in vain by themselves.
-async fn tell_denied(gate: Weak<Inner>) {
-    loop {
-        tokio::time::sleep(TELLING).await;
-        let Some(inner) = gate.upgrade() else { return };
-        // Nothing is recorded of a session that has ended; its end tells the rest.
-        let _running = inner.running.read().await;
-        if inner.ending.is_cancelled() {
-            return;
-        }
-        if let Some(session) = inner.session.get()
-            && let Err(error) = session.tell_denied().await
-        {
-            inner.stop(&error);
-            return;
-        }
     }
 }
 
@@ -362,6 +328,11 @@ fn trace(meta: &Map<String, Value>) -> Option<String> {
 impl Handler for Gate {
     fn server_info(&self) -> Implementation {
         Implementation::new("bailiwick", env!("CARGO_PKG_VERSION"))
+    }
+
+    fn may_be_asked(&self, peer: &Peer, elicitor: Elicitor) {
+        let revision = peer.revision;
+        self.inner.client.is_at(Meanwhile { elicitor, revision });
     }
 
     async fn list_tools(&self, peer: &Peer) -> Result<Vec<Tool>, RpcError> {

@@ -40,6 +40,8 @@ pub struct Ruling {
     pub pdp: Pdp,
     /// What it is told.
     pub facts: Facts,
+    /// Digest of the policies, for the log.
+    pub digest: String,
 }
 
 /// What is in force. It is replaced whole, and read as of one moment.
@@ -111,8 +113,6 @@ pub struct Host {
     pub learning: Option<Arc<Learning>>,
     /// Digest of the configuration, for the log.
     pub config_digest: String,
-    /// Digest of the policies, for the log.
-    pub policy_digest: String,
 }
 
 /// What stops the gate, as opposed to one plugin or call.
@@ -182,6 +182,12 @@ impl Judge {
             labels: facts.labels.clone(),
             machine: self.machine.clone(),
         }
+    }
+
+    /// Puts other facts into a question.
+    pub(crate) fn tell(&self, facts: &Facts, principal: &mut Principal, context: &mut Context) {
+        principal.user.clone_from(&facts.user);
+        *context = self.context_of(facts, &context.isolation);
     }
 
     /// What would become of a plugin's manifest now.

@@ -284,7 +284,7 @@ impl<'a> Pending<'a> {
         let kept = standing.keep(&self.question, choice, by);
         if let Err(reason) = &kept {
             let event = Event::PolicyChange {
-                policy_sha256: self.host.policy_digest.clone(),
+                policy_sha256: self.host.judge.in_force.now().digest.clone(),
                 loaded: false,
                 reason: line(reason),
             };

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use bailiwick_audit::Event;
 use bailiwick_capability::Grant;
+use bailiwick_policy::Pdp;
 
 use crate::admit::admit_approved;
 use crate::host::{GateError, Ruling};
 use crate::note::Note;
-use crate::order::order;
+use crate::order::{Order, order};
 use crate::plugin::Plugin;
 use crate::record::lines;
+use crate::rules::told;
 use crate::session::Session;
 use crate::wanting::Approved;
 use crate::world::Source;
@@ -24,8 +26,6 @@ const MAX_TOLD: usize = 64;
 pub struct Reload {
     /// Policies, and the facts that they are asked with.
     pub ruling: Ruling,
-    /// Digest of the policies, for the log.
-    pub digest: String,
     /// The plugins as they lie on disk now; none where they are what they were.
     pub sources: Option<Vec<Source>>,
 }
@@ -110,36 +110,28 @@ fn named(source: &Source) -> String {
 
 impl Session {
     /// What becomes of each plugin, in the order in which they load; last, those that are not there any more.
-    fn changes(
-        &self,
-        reload: &Reload,
-    ) -> (Vec<Change>, Vec<Arc<Source>>, Vec<(Arc<Source>, String)>) {
+    fn changes(&self, reload: &Reload, order: &Order) -> Vec<Change> {
         let were = self.sources();
-        let (now, refused) = match &reload.sources {
-            None => (were.clone(), Vec::new()),
-            Some(sources) => {
-                let order = order(sources.clone());
-                (order.load, order.refused)
-            }
-        };
         let mut changes = Vec::new();
         let mut will_run = BTreeSet::new();
-        for source in &now {
+        for source in &order.load {
             let change = self.change(reload, &were, source, &will_run);
             if change.grant.is_some() {
                 will_run.insert(change.id.clone());
             }
             changes.push(change);
         }
-        let is_there = |id: &str| now.iter().any(|source| source.manifest.id().as_str() == id);
+        let is_named = |source: &Source, id: &str| source.manifest.id().as_str() == id;
+        let is_there = |id: &str| order.load.iter().any(|source| is_named(source, id));
         for was in were
             .iter()
             .filter(|was| !is_there(was.manifest.id().as_str()))
         {
             let id = was.manifest.id().as_str();
-            let why = refused
+            let why = order
+                .refused
                 .iter()
-                .find(|(source, _)| source.manifest.id().as_str() == id);
+                .find(|(source, _)| is_named(source, id));
             changes.push(Change {
                 id: id.to_owned(),
                 source: Err(why.map_or_else(
@@ -151,7 +143,18 @@ impl Session {
                 grant: None,
             });
         }
-        (changes, now, refused)
+        changes
+    }
+
+    /// The plugins in the order in which they load from now on.
+    fn order_of(&self, reload: &Reload) -> Order {
+        match &reload.sources {
+            Some(sources) => order(sources.clone()),
+            None => Order {
+                load: self.sources(),
+                refused: Vec::new(),
+            },
+        }
     }
 
     fn change(
@@ -203,27 +206,101 @@ impl Session {
     /// # Errors
     /// What stops the gate.
     pub(crate) async fn reload(&self, reload: Reload) -> Result<Vec<Note>, GateError> {
-        let (changes, now, refused) = self.changes(&reload);
-        let told: Vec<String> = changes.iter().flat_map(Change::told).collect();
-        self.host.policies_changed(&reload.digest, &told).await?;
-        self.rules
-            .replace(reload.ruling.pdp.clone(), self.shelf().plugins());
+        let order = self.order_of(&reload);
+        let changes = self.changes(&reload, &order);
+        let plugins = self.shelf();
+        let pdp = told(reload.ruling.pdp.clone(), plugins.plugins());
+        let mut lines: Vec<String> = changes.iter().flat_map(Change::told).collect();
+        lines.extend(self.calls_changed(&changes, &reload.ruling, &pdp));
+        if lines.is_empty() {
+            lines.push("nobody gains or loses a capability or a tool".to_owned());
+        }
+        self.host
+            .policies_changed(&reload.ruling.digest, &lines)
+            .await?;
+        self.rules.replace(pdp);
         self.host.judge.in_force.replace(reload.ruling);
-        self.come_from(now);
+        self.come_from(order.load);
         let mut notes = Vec::new();
-        for (source, why) in refused {
+        for (source, why) in order.refused {
             notes.push(self.refuse(&source, why).await?);
         }
+        let (same, changes): (Vec<Change>, Vec<Change>) =
+            changes.into_iter().partition(Change::is_none);
+        for source in same.into_iter().filter_map(|change| change.source.ok()) {
+            notes.extend(self.want(&source)?);
+        }
+        notes.extend(self.apply(changes, "policies changed").await?);
+        Ok(notes)
+    }
+
+    /// Holds every plugin to what the same policies say by now: some expire, some ask what time it is. Nothing is done
+    /// and nothing recorded where they say the same.
+    ///
+    /// # Errors
+    /// What stops the gate.
+    pub(crate) async fn time_passed(&self) -> Result<Option<Vec<Note>>, GateError> {
+        let ruling = self.host.judge.in_force.now();
+        if !ruling.pdp.is_timed() {
+            return Ok(None);
+        }
+        let (ruling, sources) = (Ruling::clone(&ruling), None);
+        let reload = Reload { ruling, sources };
+        let changes = self.changes(&reload, &self.order_of(&reload));
         let changes: Vec<Change> = changes
             .into_iter()
             .filter(|change| !change.is_none())
             .collect();
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let mut lines = vec!["the time changes what policies say".to_owned()];
+        lines.extend(changes.iter().flat_map(Change::told));
+        let digest = self.host.judge.in_force.now().digest.clone();
+        self.host.policies_changed(&digest, &lines).await?;
+        self.apply(changes, "policy permits it no longer at this time")
+            .await
+            .map(Some)
+    }
+
+    /// Which tools of plugins that go on can be called no more, or can be by now, a line each.
+    fn calls_changed(&self, changes: &[Change], ruling: &Ruling, pdp: &Pdp) -> Vec<String> {
+        let askable = self.host.approvals.askable();
+        let mut lines = Vec::new();
+        for change in changes.iter().filter(|change| change.is_none()) {
+            let Some(plugin) = &change.running else {
+                continue;
+            };
+            let (before, mut after) = (self.caller(plugin), self.caller(plugin));
+            self.host
+                .judge
+                .tell(&ruling.facts, &mut after.principal, &mut after.context);
+            for tool in plugin.tools.keys() {
+                let was = self.rules.hidden(&before, tool, askable).is_none();
+                let is = self
+                    .rules
+                    .hidden_under(pdp, &after, tool, askable)
+                    .is_none();
+                match (was, is) {
+                    (true, false) => {
+                        lines.push(format!("{}'s {tool} can be called no more", change.id))
+                    }
+                    (false, true) => lines.push(format!("{}'s {tool} can be called", change.id)),
+                    _ => {}
+                }
+            }
+        }
+        lines
+    }
+
+    async fn apply(&self, changes: Vec<Change>, because: &str) -> Result<Vec<Note>, GateError> {
+        let mut notes = Vec::new();
         // What is lost is lost before anything is gained, and nobody runs without what it depends on.
         for change in changes.iter().rev() {
             let why = match &change.source {
                 Err(why) => why.as_str(),
                 Ok(_) if change.is_another() => "another version took its place",
-                Ok(_) => "policies changed",
+                Ok(_) => because,
             };
             self.take_off(&change.id, why).await?;
         }
@@ -269,9 +346,6 @@ impl crate::host::Host {
         let mut reason: Vec<String> = told.iter().take(MAX_TOLD).cloned().collect();
         if told.len() > MAX_TOLD {
             reason.push(format!("and {} more", told.len() - MAX_TOLD));
-        }
-        if reason.is_empty() {
-            reason.push("nobody gains or loses a capability".to_owned());
         }
         let event = Event::PolicyChange {
             policy_sha256: digest.to_owned(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bailiwick_policy::{
-    Call, CallDecision, CallVerdict, Context, Counts, Effect, Pdp, Principal, Reason, Tally,
-    ToolSchema, Uncounted,
+    Call, CallDecision, CallVerdict, Context, Counts, Effect, Pdp, Principal, Reason, ToolSchema,
+    Uncounted,
 };
 use serde_json::{Map, Value};
 
@@ -58,15 +58,8 @@ impl CallRules {
         withheld
     }
 
-    /// Other policies, told of these plugins' tools. What they ask of tools that do not take it, they deny.
-    pub(crate) fn replace(&self, mut pdp: Pdp, plugins: &[Arc<Plugin>]) {
-        for plugin in plugins {
-            for (name, bound) in &plugin.tools {
-                if let Ok(told) = pdp.with_tools(&[schema(plugin.id(), name, bound)]) {
-                    pdp = told;
-                }
-            }
-        }
+    /// Other policies, which were [`told`] of the tools.
+    pub(crate) fn replace(&self, pdp: Pdp) {
         *self.pdp.write().unwrap_or_else(PoisonError::into_inner) = pdp;
     }
 
@@ -79,7 +72,7 @@ impl CallRules {
         arguments: &Map<String, Value>,
     ) -> CallDecision {
         let counts = |verdict| verdict == CallVerdict::Allow;
-        self.counted(caller, tool, arguments, counts)
+        self.counted(&self.pdp(), caller, tool, arguments, counts)
     }
 
     /// Decides anew a call that people said yes to, and counts it unless something forbids it by now.
@@ -90,23 +83,24 @@ impl CallRules {
         arguments: &Map<String, Value>,
     ) -> CallDecision {
         let counts = |verdict| verdict != CallVerdict::Deny;
-        self.counted(caller, tool, arguments, counts)
+        self.counted(&self.pdp(), caller, tool, arguments, counts)
     }
 
     /// Decides a call, and counts it if it `counts`. Where no policy counts, no count is looked at.
     fn counted(
         &self,
+        pdp: &Pdp,
         caller: &Caller,
         tool: &str,
         arguments: &Map<String, Value>,
         counts: impl Fn(CallVerdict) -> bool,
     ) -> CallDecision {
-        if !self.pdp().counts_calls() {
-            return self.asked(caller, tool, arguments, &Uncounted);
+        if !pdp.counts_calls() {
+            return self.asked(pdp, caller, tool, arguments, &Uncounted);
         }
         let mut decided = None;
         let kept = self.ledger.settle(&mut |tally| {
-            let decision = self.asked(caller, tool, arguments, tally);
+            let decision = self.asked(pdp, caller, tool, arguments, tally);
             let is_charged = counts(decision.verdict) && !decision.charges.is_empty();
             if is_charged {
                 tally.charge(&decision.charges, caller.context.now);
@@ -124,13 +118,21 @@ impl CallRules {
 
     /// Why a tool is not shown: no arguments, and nobody who can be asked, would change that it is refused.
     pub(crate) fn hidden(&self, caller: &Caller, tool: &str, askable: bool) -> Option<Refusal> {
-        if self
-            .pdp()
-            .judges_arguments(&caller.principal.plugin.id, tool)
-        {
+        self.hidden_under(&self.pdp(), caller, tool, askable)
+    }
+
+    /// The same under other policies.
+    pub(crate) fn hidden_under(
+        &self,
+        pdp: &Pdp,
+        caller: &Caller,
+        tool: &str,
+        askable: bool,
+    ) -> Option<Refusal> {
+        if pdp.judges_arguments(&caller.principal.plugin.id, tool) {
             return None;
         }
-        let decision = self.counted(caller, tool, &Map::new(), |_| false);
+        let decision = self.counted(pdp, caller, tool, &Map::new(), |_| false);
         match decision.verdict {
             CallVerdict::Allow => None,
             CallVerdict::Ask if askable => None,
@@ -140,6 +142,7 @@ impl CallRules {
 
     fn asked(
         &self,
+        pdp: &Pdp,
         caller: &Caller,
         tool: &str,
         arguments: &Map<String, Value>,
@@ -151,8 +154,7 @@ impl CallRules {
             created: &self.created.by(&caller.principal.plugin.id),
             counts,
         };
-        self.pdp()
-            .decide_call_with(&caller.principal, &caller.context, &call)
+        pdp.decide_call_with(&caller.principal, &caller.context, &call)
     }
 
     fn pdp(&self) -> RwLockReadGuard<'_, Pdp> {
@@ -174,6 +176,18 @@ fn uncounted(tool: &str, why: &str) -> CallDecision {
         people: 0,
         charges: Vec::new(),
     }
+}
+
+/// Policies that know what these plugins' tools take. What they ask of tools that do not take it, they deny.
+pub(crate) fn told(mut pdp: Pdp, plugins: &[Arc<Plugin>]) -> Pdp {
+    for plugin in plugins {
+        for (name, bound) in &plugin.tools {
+            if let Ok(told) = pdp.with_tools(&[schema(plugin.id(), name, bound)]) {
+                pdp = told;
+            }
+        }
+    }
+    pdp
 }
 
 fn schema(plugin: &str, name: &str, bound: &BoundTool) -> ToolSchema {

@@ -1,6 +1,6 @@
 //! One agent's session: the plugins that were admitted for it, and the one way a tool is called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
@@ -24,7 +24,7 @@ use crate::refusal::Refusal;
 use crate::rules::{CallRules, Caller, denial};
 use crate::shelf::Shelf;
 use crate::trace::of_call;
-use crate::wanting::{Wanting, wanting};
+use crate::wanting::{Wanted, Wanting};
 use crate::world::Source;
 
 /// Between a plugin's id and its tool's name. No plugin's id holds it.
@@ -53,6 +53,8 @@ pub struct Session {
     /// All that were asked for, in the order in which they load.
     sources: RwLock<Vec<Arc<Source>>>,
     wanting: Mutex<Vec<Wanting>>,
+    /// What people were asked about plugins.
+    pub(crate) asked: Mutex<BTreeSet<Wanted>>,
     pub(crate) narrowed: tokio::sync::Mutex<Narrowed>,
     pub(crate) rules: CallRules,
     subject: Subject,
@@ -88,6 +90,7 @@ impl Session {
             notes: Vec::new(),
             sources: RwLock::default(),
             wanting: Mutex::default(),
+            asked: Mutex::default(),
             narrowed: tokio::sync::Mutex::default(),
             subject,
             namespaced,
@@ -135,17 +138,12 @@ impl Session {
             return Ok(vec![self.refuse(&source, why).await?]);
         }
         let id = source.manifest.id().to_string();
-        let wanting = wanting(&self.host, &self.id, &self.agent, &source)?;
-        let asks = wanting.is_some();
-        self.wanting().extend(wanting);
+        let asks = self.want(&source)?;
         let mut notes = match admit(&self.host, &self.id, &self.agent, source).await? {
             Ok(admitted) => self.put(admitted).await?,
             Err(why) => vec![Note::new(&id, &format!("refused: {why}"))],
         };
-        if asks {
-            let text = "a person can approve more: see `bailiwick approvals`";
-            notes.push(Note::new(&id, text));
-        }
+        notes.extend(asks);
         Ok(notes)
     }
 

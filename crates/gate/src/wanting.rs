@@ -1,6 +1,6 @@
 //! Capabilities that policy asks a person about, while the plugin runs without them or waits.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bailiwick_approval::{About, Question};
 use bailiwick_audit::Subject;
@@ -10,6 +10,7 @@ use bailiwick_token::{Ask, Asks, Token};
 use tokio_util::sync::CancellationToken;
 
 use crate::admit::{admit_approved, seal, verified};
+use crate::approve::AtClient;
 use crate::host::{GateError, Host};
 use crate::matter::Matter;
 use crate::note::Note;
@@ -44,7 +45,7 @@ pub(crate) fn wanting(
     agent: &Agent,
     source: &Arc<Source>,
 ) -> Result<Option<Wanting>, GateError> {
-    if host.approvals.approvers.is_empty() {
+    if !host.approvals.askable() {
         return Ok(None);
     }
     let Ok(now) = host.judge.assess(session, agent, source) else {
@@ -102,14 +103,30 @@ pub(crate) fn wanting(
     }))
 }
 
+/// What a question about a plugin is about: its bytes, what it wants, and the policies that ask.
+pub(crate) type Wanted = (String, Vec<String>, Vec<String>);
+
 impl Wanting {
-    /// Waits for people's answer.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let atoms = match &self.question.about {
+            About::Atoms(atoms) => atoms.clone(),
+            About::Call { .. } => Vec::new(),
+        };
+        (
+            self.question.digest.clone(),
+            atoms,
+            self.question.policies.clone(),
+        )
+    }
+
+    /// Waits for people's answer: at a console, or at the agent's client once it can be asked.
     ///
     /// # Errors
     /// What stops the gate. Without a yes it is an `Ok(Err(refusal))`.
     pub(crate) async fn approved(
         self,
         host: &Host,
+        client: &dyn AtClient,
         cancel: &CancellationToken,
     ) -> Result<Result<Approved, Refusal>, GateError> {
         let (source, session) = (self.source, self.question.session.clone());
@@ -118,7 +135,7 @@ impl Wanting {
             host,
             subject: &self.subject,
             question: self.question,
-            client: None,
+            client: Some(client),
             token: self.token,
             verify: &|token| verified(host, &session, &source, token),
         };
@@ -148,6 +165,20 @@ impl Wanting {
 }
 
 impl Session {
+    /// Puts to people what policy asks them about a plugin, once.
+    pub(crate) fn want(&self, source: &Arc<Source>) -> Result<Option<Note>, GateError> {
+        let Some(wanting) = wanting(&self.host, &self.id, &self.agent, source)? else {
+            return Ok(None);
+        };
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !asked.insert(wanting.wanted()) {
+            return Ok(None);
+        }
+        self.wanting().push(wanting);
+        let text = "a person can approve more: see `bailiwick approvals`";
+        Ok(Some(Note::new(source.manifest.id().as_str(), text)))
+    }
+
     /// What people are to be asked about, once.
     pub(crate) fn take_wanting(&self) -> Vec<Wanting> {
         std::mem::take(&mut *self.wanting())

@@ -38,7 +38,8 @@ impl Asked {
     }
 }
 
-/// Asks the user of the agent whose call runs.
+/// Asks the user of an agent, while a call runs or later on the same connection.
+#[derive(Clone)]
 pub struct Elicitor {
     pub(crate) asked: Arc<Asked>,
     pub(crate) outbox: Arc<Outbox>,

@@ -71,6 +71,9 @@ pub(crate) struct Job {
 
 impl Job {
     pub(crate) async fn run(self, work: Work) -> std::io::Result<()> {
+        if let Some(elicitor) = self.elicitor() {
+            self.handler.may_be_asked(&self.peer, elicitor);
+        }
         let result = match work {
             Work::List => self.list().await,
             Work::Call(call) => self.call(*call).await,
@@ -102,15 +105,19 @@ impl Job {
         Ok(result)
     }
 
+    /// Asks the agent's user, where the revision has it and the agent can.
+    fn elicitor(&self) -> Option<Elicitor> {
+        let asks = (Revision::V2025_06_18..Revision::MODERN).contains(&self.peer.revision);
+        (asks && self.peer.takes_forms()).then(|| Elicitor {
+            asked: Arc::clone(&self.asked),
+            outbox: Arc::clone(&self.outbox),
+        })
+    }
+
     async fn call(&self, call: ToolCall) -> Result<Members, RpcError> {
         let revision = self.peer.revision;
         let cancel = self.cancel.clone();
-        let asks = (Revision::V2025_06_18..Revision::MODERN).contains(&revision);
-        let outcome = if asks && self.peer.takes_forms() {
-            let elicitor = Elicitor {
-                asked: Arc::clone(&self.asked),
-                outbox: Arc::clone(&self.outbox),
-            };
+        let outcome = if let Some(elicitor) = self.elicitor() {
             let asking = self
                 .handler
                 .call_tool_asking(&self.peer, call, elicitor, cancel);

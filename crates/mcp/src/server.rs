@@ -28,6 +28,11 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
+    /// Told with each request of an agent whose user can be asked at any time: until 2025-11-25.
+    fn may_be_asked(&self, peer: &Peer, elicitor: Elicitor) {
+        let _ = (peer, elicitor);
+    }
+
     /// The tools that this client may call, all of them, in a stable order.
     ///
     /// # Errors

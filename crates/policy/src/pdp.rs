@@ -36,6 +36,8 @@ pub(crate) struct Index {
     ids: BTreeMap<String, usize>,
     /// Whether a rule has a quota.
     counts: bool,
+    /// Whether time alone changes an answer about capabilities.
+    is_timed: bool,
 }
 
 /// The policies of one action, for each stretch of time in which none of them expires.
@@ -123,6 +125,7 @@ impl Pdp {
             calls: Phases::new("call", &rules)?,
             ids: ids.collect(),
             counts: rules.iter().any(|rule| rule.quota.is_some()),
+            is_timed: rules.iter().any(Rule::is_timed),
         };
         Ok(Self {
             rules: Arc::new(rules),
@@ -136,6 +139,12 @@ impl Pdp {
     #[must_use]
     pub fn counts_calls(&self) -> bool {
         self.index.counts
+    }
+
+    /// Whether an answer about capabilities may change with time alone: a policy expires, or asks what time it is.
+    #[must_use]
+    pub fn is_timed(&self) -> bool {
+        self.index.is_timed
     }
 
     /// The phases of a kind. Every kind has some: [`Kind::ALL`] is what the index was made from.

@@ -74,6 +74,12 @@ impl Rule {
         call.is_ok_and(|call| self.policy.action_constraint() == ActionConstraint::Eq(call))
     }
 
+    /// Whether what it says about capabilities changes with time.
+    pub(crate) fn is_timed(&self) -> bool {
+        let asks = ["now", "local"].iter().any(|time| self.mentions.has(time));
+        !self.is_of_calls() && (self.expires.is_some() || asks)
+    }
+
     /// Whether it limits how often something else is permitted.
     pub(crate) fn is_limit(&self) -> bool {
         self.effect == Effect::Forbid && self.quota.is_some()

@@ -139,7 +139,7 @@ async fn begin(host: &Host, subject: &Subject, agent: &Agent) -> anyhow::Result<
     let start = Event::GateStart {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config_sha256: host.config_digest.clone(),
-        policy_sha256: host.policy_digest.clone(),
+        policy_sha256: host.judge.in_force.now().digest.clone(),
     };
     host.recorder.durable(&Subject::default(), start).await?;
     let begin = Event::SessionStart {

@@ -345,6 +345,52 @@ fn a_capability_is_approved_while_the_session_goes_on() {
     world.settled();
 }
 
+#[test]
+fn the_agents_client_is_asked_about_capabilities_too() {
+    let world = World::new();
+    let docs = world.folder("docs");
+    let lines = format!("required_capabilities: [\"read_files:{docs}/\"]");
+    let script = Script {
+        lines: &lines,
+        ..Script::WELL
+    };
+    let good = script.put(&world);
+    let policy = format!(
+        "@id(\"docs\") @ask permit (principal, action == Action::\"read_files\", resource in Dir::\"{docs}\");"
+    );
+    world.configure(&[&good], &policy);
+    let mut gate = world.serve_asking(Family::Legacy);
+    let list = gate.send("tools/list", json!({}));
+    let asked = loop {
+        let message = gate.next();
+        if message["method"] == "elicitation/create" {
+            break message;
+        }
+        assert_eq!(message["id"], list, "{message}");
+        assert_eq!(
+            message["result"]["tools"],
+            json!([]),
+            "it is refused for now"
+        );
+    };
+    let message = asked["params"]["message"].as_str().unwrap();
+    assert!(
+        message.contains(&format!("read_files:{docs}/")),
+        "{message}"
+    );
+    let yes = json!({ "action": "accept", "content": { "answer": "session" } });
+    gate.raw(&json!({ "jsonrpc": "2.0", "id": asked["id"], "result": yes }).to_string());
+    while gate.next()["method"] != "notifications/tools/list_changed" {}
+    assert_eq!(
+        text(&gate.call("good__echo", json!({ "text": "hi" }))),
+        "hi"
+    );
+    gate.end();
+    let answers = world.events("approval");
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0]["approver"], "the user of the agent's client");
+}
+
 /// Clients of others show our questions to their users, and bring the answers back.
 #[test]
 fn the_official_sdks_show_the_question_and_bring_the_answer() {

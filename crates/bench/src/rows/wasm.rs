@@ -126,6 +126,7 @@ fn host(log: Log) -> Outcome<Host> {
             in_force: Ruling {
                 pdp: Pdp::load(&Pdp::default_sources(), &Classification::default())?,
                 facts: Facts::default(),
+                digest: String::new(),
             }
             .into(),
             clock: Arc::new(SystemClock),
@@ -144,6 +145,5 @@ fn host(log: Log) -> Outcome<Host> {
         token_seconds: 3600,
         learning: None,
         config_digest: String::new(),
-        policy_digest: String::new(),
     })
 }

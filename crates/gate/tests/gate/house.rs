@@ -238,6 +238,7 @@ impl House {
             in_force: Ruling {
                 pdp: Pdp::load(&sources, &Classification::default()).unwrap(),
                 facts: facts(),
+                digest: "p".to_owned(),
             }
             .into(),
             clock: clock.clone(),
@@ -266,7 +267,6 @@ impl House {
             token_seconds: 3600,
             learning: None,
             config_digest: "c".to_owned(),
-            policy_digest: "p".to_owned(),
         };
         Self {
             host: Arc::new(host),

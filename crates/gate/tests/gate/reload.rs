@@ -55,8 +55,8 @@ fn to(policy: &str, sources: Option<Vec<Source>>) -> Reload {
         ruling: Ruling {
             pdp: pdp(policy),
             facts: facts(),
+            digest: "d2".to_owned(),
         },
-        digest: "d2".to_owned(),
         sources,
     }
 }
@@ -166,7 +166,10 @@ async fn calls_are_held_to_the_new_rules_and_plugins_go_on() {
     let stage = stage(SECRETS);
     assert!(!stage.call("plain__t").await.is_error);
     stage.reload(&format!("{SECRETS}\n{NO_CALLS}")).await;
-    assert_eq!(stage.told(), "nobody gains or loses a capability");
+    assert_eq!(
+        stage.told(),
+        "plain's t can be called no more\nrisky's t can be called no more"
+    );
     assert!(stage.tools().await.is_empty());
     assert_eq!(
         refusal(&stage.call("plain__t").await)["code"],
@@ -230,7 +233,7 @@ async fn a_manifest_that_changes_is_decided_anew_and_the_others_go_on() {
     assert_eq!(stage.starts(), 3, "only the other one starts anew");
     assert!(!stage.call("risky__t").await.is_error);
     stage.plugins(sources).await;
-    assert_eq!(stage.told(), "nobody gains or loses a capability");
+    assert_eq!(stage.told(), "nobody gains or loses a capability or a tool");
     assert_eq!(stage.starts(), 3);
 }
 
@@ -274,4 +277,58 @@ async fn facts_that_change_decide_at_once() {
     assert_eq!(stage.tools().await, ["plain__t", "risky__t"]);
     stage.reload(policy).await;
     assert_eq!(stage.tools().await, ["plain__t"]);
+}
+
+/// Waits until the gate, which looks by itself, recorded that time changed something.
+async fn time_changed(stage: &Stage, what: &str) {
+    for _ in 0..600 {
+        let told = |event: &Event| matches!(event, Event::PolicyChange { reason, .. } if reason.contains(what));
+        if stage.house.events("policy_change").iter().any(told) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("{:?}", stage.house.events("policy_change"));
+}
+
+#[tokio::test]
+async fn what_expires_ends_at_its_time_and_what_is_left_goes_on() {
+    // The house's clock begins at 2027-01-15T08:00:00Z, a Friday.
+    let policy = format!(
+        "{ONE}\n@id(\"short\") @expires(\"2027-01-15T08:01:00Z\")\n\
+         permit (principal, action == Action::\"read_environment\", resource == Variable::\"BBB\");"
+    );
+    let stage = stage(&policy);
+    assert_eq!(stage.tools().await.len(), 2);
+    stage.house.clock.pass(61);
+    time_changed(&stage, "risky loses read_environment:BBB").await;
+    assert!(!stage.call("risky__t").await.is_error);
+    assert_eq!(
+        stage.house.events("plugin_end").len(),
+        1,
+        "the other one went on"
+    );
+    let minted = stage.house.events("token_minted");
+    let Some(Event::TokenMinted { grant, .. }) = minted.last() else {
+        panic!("{minted:?}")
+    };
+    assert_eq!(grant, &["read_environment:AAA"]);
+}
+
+#[tokio::test]
+async fn office_hours_end_and_begin_while_a_session_is_open() {
+    let policy = format!(
+        "{SECRETS}\n@id(\"closed\") forbid (principal, action == Action::\"read_environment\", resource)\n\
+         unless {{ context.local.hour >= 8 && context.local.hour < 17 }};"
+    );
+    let stage = stage(&policy);
+    assert_eq!(stage.tools().await.len(), 2);
+    stage.house.clock.pass(9 * 3600);
+    time_changed(&stage, "risky is ended").await;
+    assert_eq!(stage.tools().await, ["plain__t"]);
+    stage.house.clock.pass(15 * 3600);
+    time_changed(&stage, "risky is started").await;
+    while stage.tools().await.len() < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }

@@ -230,7 +230,7 @@ fn l31_every_way_to_an_effect_is_known_with_its_event() {
             ("egress/src/broker.rs", 1),
             // `approval`: an answer is recorded, then kept; the client is asked and tells what it was answered.
             ("gate/src/approve.rs", 2),
-            // Counts calls against quotas; it only takes away.
+            // Counts of calls; they are kept before the call is, and only limit.
             ("gate/src/ledger.rs", 1),
             // What is revoked; it only takes away.
             ("gate/src/withdrawn.rs", 1),

@@ -9,7 +9,7 @@ mod tools;
 pub(crate) use runtime::{LIMIT_KEYS, RUNTIME_KEYS};
 pub(crate) use tools::BINDABLE;
 #[cfg(test)]
-pub(crate) use tools::TOOL_KEYS;
+pub(crate) use tools::{CREATES_KEYS, TOOL_KEYS};
 
 use crate::tree::{Key, MAX_BYTES, Node, SyntaxError, Value};
 use crate::{Manifest, ManifestError, ManifestErrors, Source, Span, json, suggest, yaml};
