@@ -101,23 +101,23 @@ impl Redaction {
 }
 
 fn kept(keep: Keep, value: &Value) -> Argument {
-        let json_type = type_of(value);
-        if keep == Keep::Type {
-            return Argument {
-                json_type,
-                sha256: None,
-                value: None,
-            };
-        }
-        let mut text = String::new();
-        write_canonical(value, &mut text);
-        let sha256 = Some(sha256_hex(text.as_bytes()));
-        Argument {
+    let json_type = type_of(value);
+    if keep == Keep::Type {
+        return Argument {
             json_type,
-            sha256,
-            value: (keep == Keep::Value).then_some(text),
-        }
+            sha256: None,
+            value: None,
+        };
     }
+    let mut text = String::new();
+    write_canonical(value, &mut text);
+    let sha256 = Some(sha256_hex(text.as_bytes()));
+    Argument {
+        json_type,
+        sha256,
+        value: (keep == Keep::Value).then_some(text),
+    }
+}
 
 /// SHA-256 in lower-case hex.
 #[must_use]

@@ -135,7 +135,10 @@ fn refused<T>(parts: &Parts<'_>, error: anyhow::Error) -> anyhow::Result<T> {
     let problems = refused.problems().iter().take(MAX_TOLD);
     let reason: Vec<String> = problems.map(ToString::to_string).collect();
     let event = Event::PolicyChange {
-        policy_sha256: digest(&sources(parts)?, &classification(parts.config, &Person::current())?),
+        policy_sha256: digest(
+            &sources(parts)?,
+            &classification(parts.config, &Person::current())?,
+        ),
         loaded: false,
         reason: reason.join("\n"),
     };

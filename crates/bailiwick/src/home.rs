@@ -213,7 +213,10 @@ mod tests {
         let keys: Vec<_> = (0..8)
             .map(|_| {
                 let home = home.clone();
-                std::thread::spawn(move || home.token_keys(&|_| Ok(())).map(|keys| keys.public().to_bytes()))
+                std::thread::spawn(move || {
+                    home.token_keys(&|_| Ok(()))
+                        .map(|keys| keys.public().to_bytes())
+                })
             })
             .collect();
         let keys: Vec<_> = keys.into_iter().map(|key| key.join().unwrap()).collect();

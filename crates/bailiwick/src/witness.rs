@@ -75,7 +75,8 @@ fn record(made: &str) -> anyhow::Result<()> {
         action: "made".to_owned(),
         id: made.to_owned(),
     };
-    record_deed(&home, &event).context("the key is made, and must not be used: that is not recorded")
+    record_deed(&home, &event)
+        .context("the key is made, and must not be used: that is not recorded")
 }
 
 fn watch(file: &Path, listen: SocketAddr, logs: &[String]) -> anyhow::Result<ExitCode> {

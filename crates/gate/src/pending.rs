@@ -110,7 +110,9 @@ impl<'a> Pending<'a> {
     fn place(&mut self, token: &Token, at_client: bool) -> Result<Ticket, String> {
         let approvals = &self.host.approvals;
         if !at_client && approvals.approvers.len() < usize::from(self.question.people) {
-            return Err("policy wants more people's yes for it than there are approvers".to_owned());
+            return Err(
+                "policy wants more people's yes for it than there are approvers".to_owned(),
+            );
         }
         self.question.request = request(token)?;
         let now = self.host.judge.now();

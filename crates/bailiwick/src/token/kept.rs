@@ -42,7 +42,9 @@ fn retired_file(home: &Home) -> PathBuf {
 
 /// The keys whose tokens are accepted here.
 pub(crate) fn trusted(home: &Home) -> anyhow::Result<Trusted> {
-    let current = home.token_keys(&crate::changes::makes(home, "token"))?.public();
+    let current = home
+        .token_keys(&crate::changes::makes(home, "token"))?
+        .public();
     Ok(Trusted::new(current, retired(home)?))
 }
 

@@ -165,7 +165,9 @@ fn list(as_json: bool) -> anyhow::Result<ExitCode> {
 fn rotate(as_json: bool) -> anyhow::Result<ExitCode> {
     let home = Home::locate()?;
     home.make()?;
-    let old = home.token_keys(&crate::changes::makes(&home, "token"))?.public();
+    let old = home
+        .token_keys(&crate::changes::makes(&home, "token"))?
+        .public();
     let new = Keys::generate();
     record_deed(
         &home,

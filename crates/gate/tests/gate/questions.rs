@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::house::{House, arguments, refusal};
 use crate::puppet::{native, puppet};
 
-const ASK: &str = "@id(\"mail\") @ask(\"2 people\") permit (principal, action == Action::\"call\", resource);";
+const ASK: &str =
+    "@id(\"mail\") @ask(\"2 people\") permit (principal, action == Action::\"call\", resource);";
 
 struct Asked {
     house: House,
@@ -134,11 +135,11 @@ async fn a_question_that_is_not_put_is_on_record() {
     }
     let told = asked.told();
     let (pairs, rest) = told.split_at(24);
-    assert!(pairs.chunks(2).all(|pair| pair
-        == [
-            (QuestionState::Put, None),
-            (QuestionState::Withdrawn, None)
-        ]));
+    assert!(
+        pairs
+            .chunks(2)
+            .all(|pair| pair == [(QuestionState::Put, None), (QuestionState::Withdrawn, None)])
+    );
     assert_eq!(rest, [(QuestionState::NotPut, None)], "too often");
 }
 
