@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
-use bailiwick_audit::Event;
 use bailiwick_tlog::VerifierKey;
 use bailiwick_witness::{
     Limits, RealDisk, Store, Witness, keygen, read_key, serve, state_dir, unix_time,
@@ -15,8 +14,6 @@ use bailiwick_witness::{
 use clap::{Args, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::assemble::record_deed;
-use crate::home::Home;
 use crate::report::{FINE, say};
 
 #[derive(Debug, Args)]
@@ -53,30 +50,11 @@ enum WitnessCommand {
 pub(crate) fn run(args: &WitnessArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
         WitnessCommand::Keygen { key, name } => {
-            let made = keygen(key, name)?.to_string();
-            record(&made)?;
-            say!("{made}");
+            say!("{}", keygen(key, name)?);
             Ok(ExitCode::from(FINE))
         }
         WitnessCommand::Serve { key, listen, logs } => watch(key, *listen, logs),
     }
-}
-
-/// Where this machine keeps a log, a witness's key is recorded before anybody gets its name.
-fn record(made: &str) -> anyhow::Result<()> {
-    let Ok(home) = Home::locate() else {
-        return Ok(());
-    };
-    if home.logs().is_empty() {
-        return Ok(());
-    }
-    let event = Event::KeyChange {
-        key: "witness".to_owned(),
-        action: "made".to_owned(),
-        id: made.to_owned(),
-    };
-    record_deed(&home, &event)
-        .context("the key is made, and must not be used: that is not recorded")
 }
 
 fn watch(file: &Path, listen: SocketAddr, logs: &[String]) -> anyhow::Result<ExitCode> {
