@@ -142,7 +142,7 @@ fn printed(tally: &Tally) -> anyhow::Result<String> {
 mod tests {
     use super::*;
     use bailiwick_policy::Counts as _;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::PermissionsExt;
 
     fn home() -> (tempfile::TempDir, Home) {
         let dir = tempfile::tempdir().unwrap();
