@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use bailiwick_approval::{About, Choice, Given, Question, Shown, Ticket, Verdict, line};
+use bailiwick_approval::{About, Choice, Given, Question, Shown, Ticket, Verdict, evident, line};
 use bailiwick_audit::{Event, Outcome, Subject};
 use bailiwick_policy::{CallDecision, Effect, Reason};
 use bailiwick_token::{
@@ -96,17 +96,28 @@ impl Matter<'_> {
         let now = host.judge.now();
         let facts = &host.judge.in_force.now().facts;
         let patience = i64::try_from(host.approvals.patience.as_secs()).unwrap_or(i64::MAX);
+        let mut hidden = false;
+        let mut evident = |text: &str| {
+            let (text, found) = evident(text);
+            hidden |= found;
+            text
+        };
+        let user = evident(&facts.user.name);
+        let agent = evident(subject.agent.as_deref().unwrap_or_default());
+        let task = facts.labels.iter().map(|label| evident(label)).collect();
         let reasons = self.reasons.iter();
+        let reasons = reasons.map(|reason| evident(&reason.to_string())).collect();
         Ok(Question {
             id: random::<16>()?,
             session: subject.session.clone().unwrap_or_default(),
             plugin: source.manifest.id().to_string(),
             digest: source.digest_hex(),
-            user: line(&facts.user.name),
-            agent: line(subject.agent.as_deref().unwrap_or_default()),
-            task: facts.labels.iter().map(|label| line(label)).collect(),
+            user,
+            agent,
+            task,
+            hidden,
             about: self.about,
-            reasons: reasons.map(|reason| line(&reason.to_string())).collect(),
+            reasons,
             policies: self.policies,
             people: self.people,
             given: Vec::new(),
