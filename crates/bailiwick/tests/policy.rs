@@ -323,3 +323,21 @@ fn analyze_answers_with_examples_or_no() {
     ]);
     assert_eq!(missing.status.code(), Some(2));
 }
+
+#[test]
+fn analyze_refuses_labels_that_there_are_not_and_tells_of_those_that_nothing_bears() {
+    let site = Site::new();
+    let out = site.run(&["analyze", "wider.cedar", "--leaks", "confidental"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("no label `confidental`") && said.contains("confidential"),
+        "{said}"
+    );
+    let (status, found) = site.json(&["analyze", "wider.cedar", "--leaks", "public"]);
+    assert_eq!(status, 0, "{found}");
+    let note = found["note"].as_str().unwrap();
+    assert!(note.contains("no path is classified `public`"), "{note}");
+    let (_, found) = site.json(&["analyze", "wider.cedar", "--leaks", "confidential"]);
+    assert_eq!(found["note"], Value::Null);
+}
