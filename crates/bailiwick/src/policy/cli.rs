@@ -17,7 +17,7 @@ pub(crate) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// Look for errors, useless rules, and names of plugins and tools that there are not
+    /// Look for errors, useless rules, and names of plugins that there are not
     Check {
         #[command(flatten)]
         set: SetArgs,
