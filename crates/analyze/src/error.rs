@@ -13,6 +13,16 @@ pub enum AnalyzeError {
         /// What went wrong.
         why: String,
     },
+    /// A question about a label that there is not: nothing bears it, and "no" would say nothing.
+    #[error(
+        "there is no label `{label}`\n  hint: the labels here are {known}; `classification:` in the configuration makes others"
+    )]
+    Label {
+        /// The label, printable.
+        label: String,
+        /// Those that there are.
+        known: String,
+    },
     /// Policies could not be told to the solver.
     #[error("the policies cannot be encoded: {0}")]
     Encode(String),

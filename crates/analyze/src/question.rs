@@ -141,6 +141,13 @@ pub fn together(
     now: i64,
     solver: &Solver,
 ) -> Result<Answer, AnalyzeError> {
+    let labels = set.labels();
+    if !labels.contains(label) {
+        return Err(AnalyzeError::Label {
+            label: label.escape_debug().to_string(),
+            known: labels.into_iter().collect::<Vec<_>>().join(", "),
+        });
+    }
     let schema = schema()?;
     let of = |action: &str| set.in_force(action, now).map_err(|e| broken(&e));
     let (reads, connects) = (of("read_files")?, of("network_access")?);

@@ -12,5 +12,5 @@ mod words;
 
 pub use desk::{Answered, Desk, Given, Ticket, Verdict};
 pub use pace::{Pace, TooOften};
-pub use plain::{line, plain, visible};
+pub use plain::{evident, line, plain, visible};
 pub use question::{About, Answer, Choice, MAX_SHOWN, Question, Shown};

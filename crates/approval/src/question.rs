@@ -78,6 +78,9 @@ pub struct Question {
     pub agent: String,
     /// The task, as the session's labels name it.
     pub task: Vec<String>,
+    /// Whether the user, the agent, the task or a reason holds characters that cannot be seen; they are written with a
+    /// visible escape.
+    pub hidden: bool,
     /// What is asked.
     pub about: About,
     /// What policies say about it, a line each.
@@ -205,6 +208,7 @@ pub(crate) mod tests {
             user: "ann".to_owned(),
             agent: "a".to_owned(),
             task: Vec::new(),
+            hidden: false,
             about: About::Call {
                 tool: tool.to_owned(),
                 arguments: Shown::of(arguments),

@@ -18,6 +18,7 @@ fn question(id: &str) -> Question {
         user: "ann".to_owned(),
         agent: "a".to_owned(),
         task: Vec::new(),
+        hidden: false,
         about: About::Call {
             tool: id.to_owned(),
             arguments: Shown::of(&serde_json::json!({"to": "bob"})),

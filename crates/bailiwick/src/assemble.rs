@@ -236,14 +236,10 @@ pub(crate) fn policies(
     person: &Person,
     search: &SearchPath,
 ) -> anyhow::Result<(Pdp, Read)> {
-    let Parts { config, allow, .. } = parts;
+    let allow = parts.allow;
     let sources = sources(parts)?;
-    let named = classification(config, person)?;
-    let mut ours = ours(parts)?;
-    // A secret place may hold policies; it is then neither read nor written.
-    ours.retain(|(scope, _)| named.entries().all(|other| other != (scope, "secret")));
-    let digest = digest(&sources, &named);
-    let classification = named.and(ours)?;
+    let digest = digest(&sources, &classification(parts.config, person)?);
+    let classification = classified(parts, person)?;
     let pdp = Pdp::load(&sources, &classification)?;
     if let Err(why) = &person.groups
         && pdp.asks_about_groups()
@@ -273,6 +269,15 @@ pub(crate) fn policies(
         .collect::<anyhow::Result<Vec<_>>>()?;
     let pdp = pdp.with_person_grants(&person.name, &allowed)?;
     Ok((pdp, read))
+}
+
+/// What is in force: the person's own entries, the well-known places of their home, and what is ours.
+pub(crate) fn classified(parts: &Parts<'_>, person: &Person) -> anyhow::Result<Classification> {
+    let named = classification(parts.config, person)?;
+    let mut ours = ours(parts)?;
+    // A secret place may hold policies; it is then neither read nor written.
+    ours.retain(|(scope, _)| named.entries().all(|other| other != (scope, "secret")));
+    Ok(named.and(ours)?)
 }
 
 /// The person's own entries, over the well-known places of their home.

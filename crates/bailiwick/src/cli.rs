@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use bailiwick_capability::{Capability, NetScope};
+use bailiwick_policy::Agent;
 use bailiwick_wall::Place;
 use clap::{Args, Parser, Subcommand};
 
@@ -223,6 +224,18 @@ fn discard(_: &str) -> Result<Discarded, String> {
 
 fn parse_destination(text: &str) -> Result<NetScope, String> {
     NetScope::parse(text).map_err(|error| format!("{}; {}", error.message(), error.help()))
+}
+
+/// `NAME` or `NAME/VERSION`: an agent as its client names itself.
+pub(crate) fn parse_agent(text: &str) -> Result<Agent, String> {
+    let (name, version) = text.rsplit_once('/').unwrap_or((text, ""));
+    if name.is_empty() {
+        return Err("it has no name: write `claude` or `claude/2.1`".to_owned());
+    }
+    Ok(Agent {
+        name: name.to_owned(),
+        version: version.to_owned(),
+    })
 }
 
 pub(crate) fn parse_capability(text: &str) -> Result<Capability, String> {

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use bailiwick_token::Keys;
 
 /// Gates that may run at the same time for one user: each has a log of its own.
@@ -161,15 +161,26 @@ pub(crate) fn read_keys(path: &Path) -> anyhow::Result<Keys> {
         .open(path)
         .with_context(|| format!("cannot read `{shown}`"))?;
     let meta = file.metadata()?;
-    if meta.mode() & 0o077 != 0 {
-        bail!(
-            "others may read the key `{shown}`: run `chmod 600 {shown}`, or remove it for a new one"
-        );
-    }
+    guarded(path, meta.uid(), meta.mode())?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Keys::from_private_bytes(&bytes)
         .with_context(|| format!("`{shown}` is no key: remove it for a new one"))
+}
+
+/// A key is its owner's to read and to replace, so the owner must be who we are.
+fn guarded(path: &Path, owner: u32, mode: u32) -> anyhow::Result<()> {
+    let shown = path.display();
+    ensure!(
+        owner == rustix::process::geteuid().as_raw(),
+        "the key `{shown}` belongs to {}, who can read and replace it: run as that user, or name a key of your own",
+        crate::person::name_of(owner)
+    );
+    ensure!(
+        mode & 0o077 == 0,
+        "others may read the key `{shown}`: run `chmod 600 {shown}`, or remove it for a new one"
+    );
+    Ok(())
 }
 
 /// Makes a folder that only we may enter, or checks that it is one.
@@ -243,6 +254,23 @@ mod tests {
         );
         std::fs::set_permissions(home.path(), mode(0o755)).unwrap();
         assert!(home.make().unwrap_err().to_string().contains("chmod 700"));
+    }
+
+    #[test]
+    fn a_key_of_another_user_is_refused() {
+        let (_dir, home) = home();
+        home.token_keys(&|_| Ok(())).unwrap();
+        let path = home.path().join("token.key");
+        let us = rustix::process::geteuid().as_raw();
+        let told = guarded(&path, us + 1, 0o100_600).unwrap_err().to_string();
+        assert!(told.contains("run as that user"), "{told}");
+        assert!(guarded(&path, us, 0o100_600).is_ok());
+        // Only root can give a file away.
+        if us == 0 {
+            std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
+            let told = home.token_keys(&|_| Ok(())).err().unwrap().to_string();
+            assert!(told.contains("belongs to uid-12345"), "{told}");
+        }
     }
 
     #[test]

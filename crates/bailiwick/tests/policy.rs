@@ -323,3 +323,53 @@ fn analyze_answers_with_examples_or_no() {
     ]);
     assert_eq!(missing.status.code(), Some(2));
 }
+
+#[test]
+fn analyze_refuses_labels_that_there_are_not_and_tells_of_those_that_nothing_bears() {
+    let site = Site::new();
+    let out = site.run(&["analyze", "wider.cedar", "--leaks", "confidental"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("no label `confidental`") && said.contains("confidential"),
+        "{said}"
+    );
+    let (status, found) = site.json(&["analyze", "wider.cedar", "--leaks", "public"]);
+    assert_eq!(status, 0, "{found}");
+    let note = found["note"].as_str().unwrap();
+    assert!(note.contains("no path is classified `public`"), "{note}");
+    let (_, found) = site.json(&["analyze", "wider.cedar", "--leaks", "confidential"]);
+    assert_eq!(found["note"], Value::Null);
+}
+
+#[test]
+fn check_holds_names_against_what_is_known_and_says_what_is_not() {
+    let site = Site::new();
+    let policy = "permit (principal, action == Action::\"call\", resource == Tool::\"good/echo\");
+        permit (principal, action == Action::\"call\", resource in Plugin::\"other\");";
+    site.write("names.cedar", policy);
+    let out = site.run(&["check", "names.cedar"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out));
+    assert!(
+        text(&out).contains("Not checked: names of plugins and tools: no plugins are configured.")
+    );
+    std::fs::create_dir(site.path().join("good")).unwrap();
+    // It says of one tool what it needs, and has others.
+    let manifest = "id: good\nversion: 1.0.0\noptional_capabilities: [clock]\ntools: {now: {needs: [clock]}}\nruntime: {command: [/bin/true]}\n";
+    site.write("good/plugin.yaml", manifest);
+    site.write("bailiwick.yaml", &format!("{CONFIG}plugins: [good]\n"));
+    let (status, found) = site.json(&["check", "names.cedar"]);
+    let remarks = found["remarks"].as_array().unwrap();
+    let kinds: Vec<_> = remarks
+        .iter()
+        .map(|remark| remark["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!((status, kinds), (1, vec!["unknown-plugin"]), "{found}");
+    assert!(
+        found["unchecked"]
+            .as_str()
+            .unwrap()
+            .contains("names of tools"),
+        "{found}"
+    );
+}

@@ -277,7 +277,9 @@ impl Host {
     }
 }
 
-fn principal(facts: &Facts, session: &str, agent: &Agent, source: &Source) -> Principal {
+/// The delegation chain of a plugin in a session, under these facts.
+#[must_use]
+pub fn principal(facts: &Facts, session: &str, agent: &Agent, source: &Source) -> Principal {
     let manifest = &source.manifest;
     Principal {
         session: session.to_owned(),

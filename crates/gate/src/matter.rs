@@ -1,6 +1,6 @@
 //! What people are asked, and why.
 
-use bailiwick_approval::{About, Question, Shown, line};
+use bailiwick_approval::{About, Question, Shown, evident};
 use bailiwick_audit::Subject;
 use bailiwick_policy::{CallDecision, Effect, Reason};
 use serde_json::{Map, Value};
@@ -52,17 +52,28 @@ impl Matter<'_> {
         let now = host.judge.now();
         let facts = &host.judge.in_force.now().facts;
         let patience = i64::try_from(host.approvals.patience.as_secs()).unwrap_or(i64::MAX);
+        let mut hidden = false;
+        let mut evident = |text: &str| {
+            let (text, found) = evident(text);
+            hidden |= found;
+            text
+        };
+        let user = evident(&facts.user.name);
+        let agent = evident(subject.agent.as_deref().unwrap_or_default());
+        let task = facts.labels.iter().map(|label| evident(label)).collect();
         let reasons = self.reasons.iter();
+        let reasons = reasons.map(|reason| evident(&reason.to_string())).collect();
         Ok(Question {
             id: random::<16>()?,
             session: subject.session.clone().unwrap_or_default(),
             plugin: source.manifest.id().to_string(),
             digest: source.digest_hex(),
-            user: line(&facts.user.name),
-            agent: line(subject.agent.as_deref().unwrap_or_default()),
-            task: facts.labels.iter().map(|label| line(label)).collect(),
+            user,
+            agent,
+            task,
+            hidden,
             about: self.about,
-            reasons: reasons.map(|reason| line(&reason.to_string())).collect(),
+            reasons,
             policies: self.policies,
             people: self.people,
             given: Vec::new(),

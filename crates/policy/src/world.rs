@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bailiwick_capability::{Capability, Host, HostPattern, Kind, PathScope, ProgramRef, Scope};
 use cedar_policy::EntityUid;
 
+use crate::classification::UNCLASSIFIED;
 use crate::constant::{Constant, Literal, is_within};
 use crate::decision::Effect;
 use crate::error::Problem;
@@ -320,5 +321,18 @@ impl Pdp {
     #[must_use]
     pub fn classifies_like(&self, other: &Self) -> bool {
         self.classification == other.classification
+    }
+
+    /// The labels that a path may bear here: the classification's, and those that are known everywhere.
+    #[must_use]
+    pub fn labels(&self) -> BTreeSet<&str> {
+        self.classification.labels()
+    }
+
+    /// Whether any path bears this label.
+    #[must_use]
+    pub fn bears(&self, label: &str) -> bool {
+        let mut labels = self.classification.entries().map(|(_, label)| label);
+        label == UNCLASSIFIED || labels.any(|one| one == label)
     }
 }

@@ -36,14 +36,21 @@ pub(super) fn run(config: &Config, args: &AnalyzeArgs, as_json: bool) -> anyhow:
             permits_more(&new, &set::load(config, &old)?, asking, now, &solver)?
         }
     };
+    let unborne = args.leaks.as_ref().filter(|label| !new.bears(label));
+    let note = unborne.map(|label| {
+        format!(
+            "no path is classified `{label}` here, so nothing was found because nothing is there"
+        )
+    });
     if as_json {
         let all: Vec<Value> = findings.iter().map(as_value).collect();
         say!(
             "{}",
-            serde_json::to_string_pretty(&json!({ "answers": all }))?
+            serde_json::to_string_pretty(&json!({ "answers": all, "note": note }))?
         );
     } else {
         findings.iter().for_each(show);
+        note.iter().for_each(|note| say!("{note}"));
         say!(
             "What was asked about: single points, at one time. Arguments of calls and used quotas are not covered."
         );

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bailiwick_capability::Capability;
+use bailiwick_policy::Agent;
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
@@ -16,7 +17,7 @@ pub(crate) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// Look for errors, useless rules, and names of plugins and tools that there are not
+    /// Look for errors, useless rules, and names of plugins that there are not
     Check {
         #[command(flatten)]
         set: SetArgs,
@@ -64,18 +65,27 @@ pub(crate) struct WhoArgs {
     /// A group of the user, besides those that you have if it is you
     #[arg(long = "group", value_name = "GROUP")]
     pub(crate) groups: Vec<String>,
-    /// The plugin's id
+    /// The user's department, in place of the configured one
+    #[arg(long)]
+    pub(crate) department: Option<String>,
+    /// The plugin's id; of a configured one, version, digest, folder and wall are its own
     #[arg(long, default_value = "com.example.plugin")]
     pub(crate) plugin: String,
     /// The plugin's folder
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: Option<String>,
-    /// The agent's name
-    #[arg(long, default_value = "agent")]
-    pub(crate) agent: String,
-    /// The wall that would hold the grant
-    #[arg(long, default_value = "native")]
-    pub(crate) isolation: String,
+    /// The agent, as its client names itself
+    #[arg(long, value_name = "NAME[/VERSION]", default_value = "agent", value_parser = crate::cli::parse_agent)]
+    pub(crate) agent: Agent,
+    /// The wall that would hold the grant; the plugin's own unless named, or `native`
+    #[arg(long)]
+    pub(crate) isolation: Option<String>,
+    /// What the session has touched, besides the configured labels
+    #[arg(long = "label", value_name = "LABEL")]
+    pub(crate) labels: Vec<String>,
+    /// What a machine has, in place of what this one was seen to have
+    #[arg(long = "machine", value_name = "NAME")]
+    pub(crate) machine: Vec<String>,
     /// The environment; the configured one unless named
     #[arg(long)]
     pub(crate) environment: Option<String>,

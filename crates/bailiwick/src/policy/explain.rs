@@ -1,10 +1,12 @@
 //! `bailiwick policy explain`.
 
 use anyhow::Context as _;
-use bailiwick_capability::Granted;
+use bailiwick_capability::{Capability, Granted};
+use bailiwick_gate::resolve::resolve;
 use bailiwick_policy::{CallVerdict, Explained, Explanation, Pdp, Question, Reason, Step};
 use serde_json::{Map, Value, json};
 
+use crate::assemble::search_path;
 use crate::config::Config;
 use crate::report::{FINE, FOUND, say};
 
@@ -22,7 +24,11 @@ pub(super) fn run(config: &Config, args: &ExplainArgs, as_json: bool) -> anyhow:
         None => Map::new(),
         Some(text) => serde_json::from_str(text).context("--arguments is no JSON object")?,
     };
-    let question = match (&args.asked, &args.call) {
+    // As a plugin's would be; what is not on this machine is explained as it is written.
+    let here =
+        |asked: &Capability| resolve(asked, &search_path()).unwrap_or_else(|_| asked.clone());
+    let asked = args.asked.as_ref().map(here);
+    let question = match (&asked, &args.call) {
         (Some(asked), _) => Question::Load(asked),
         (None, Some(tool)) => Question::Call(tool, &arguments),
         (None, None) => anyhow::bail!("name a capability, or a tool by --call"),

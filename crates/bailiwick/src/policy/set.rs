@@ -6,19 +6,32 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use bailiwick_capability::AbsPath;
+use bailiwick_gate::Facts;
+use bailiwick_gate::host::principal;
+use bailiwick_gate::world::Source;
+use bailiwick_jail::{Machine, Native};
+use bailiwick_manifest::Start;
 use bailiwick_policy::{
-    Agent, Classification, Context, Pdp, PluginFacts, PolicyError, PolicySource, Principal, User,
+    Classification, Context, Pdp, PluginFacts, PolicyError, PolicySource, Principal, User,
 };
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::assemble::classification;
+use crate::assemble::{Parts, classification, classified};
 use crate::config::Config;
 use crate::home::Home;
+use crate::origin::Plugins;
 use crate::person::Person;
 use crate::report::{USAGE, exit};
+use crate::zone::zone;
 
 use super::cli::{SetArgs, WhoArgs};
+
+/// The session of whoever asks by hand.
+const SESSION: &str = "explain";
+/// The walls, as policies name them.
+const NATIVE: &str = "native";
+const WASM: &str = "wasm";
 
 /// The named policies in place of the configured ones, or those; beside the default ones unless they are switched off.
 pub(super) fn sources(config: &Config, named: &[PathBuf]) -> anyhow::Result<Vec<PolicySource>> {
@@ -56,8 +69,13 @@ pub(super) fn load(config: &Config, set: &SetArgs) -> anyhow::Result<Pdp> {
     try_load(config, set)?.map_err(|error| exit(USAGE, error.to_string()))
 }
 
+/// What is in force here; without a state folder there is nothing of ours to keep.
 pub(super) fn labels(config: &Config) -> anyhow::Result<Classification> {
-    classification(config, &Person::current())
+    let person = Person::current();
+    match Home::locate() {
+        Ok(home) => classified(&Parts::new(config, &home, &[]), &person),
+        Err(_) => classification(config, &person),
+    }
 }
 
 /// Seconds since 1970.
@@ -90,37 +108,72 @@ pub(super) fn user(config: &Config, name: &str) -> User {
     }
 }
 
+/// Who asks, in which circumstances: as `check` would find them, but for what the command line says.
 pub(super) fn who(config: &Config, who: &WhoArgs) -> anyhow::Result<(Principal, Context)> {
     let name = who.user.clone().unwrap_or_else(|| Person::current().name);
     let mut user = user(config, &name);
     user.roles.extend(who.roles.iter().cloned());
     user.groups.extend(who.groups.iter().cloned());
-    let folder = who.folder.as_deref().map(|folder| {
-        AbsPath::parse(folder)
-            .map_err(|e| anyhow::anyhow!("--folder: {}; {}", e.message(), e.help()))
-    });
-    let principal = Principal {
-        session: "explain".to_owned(),
+    user.department = who.department.clone().or(user.department);
+    let labels = config.labels.iter().chain(&who.labels).cloned();
+    let facts = Facts {
         user,
-        agent: Agent {
-            name: who.agent.clone(),
-            version: String::new(),
-        },
-        plugin: PluginFacts {
-            id: who.plugin.clone(),
-            folder: folder.transpose()?,
-            ..PluginFacts::default()
-        },
-    };
-    let context = Context {
         environment: who
             .environment
             .clone()
             .unwrap_or_else(|| config.environment.clone()),
-        now: instant(who.at.as_deref())?,
-        isolation: who.isolation.clone(),
-        labels: config.labels.iter().cloned().collect(),
-        ..Context::default()
+        labels: labels.collect(),
+    };
+    let (mut principal, wall) = asking(config, who, &facts)?;
+    if let Some(folder) = &who.folder {
+        let folder = AbsPath::parse(folder)
+            .map_err(|e| anyhow::anyhow!("--folder: {}; {}", e.message(), e.help()))?;
+        principal.plugin.folder = Some(folder);
+    }
+    let now = instant(who.at.as_deref())?;
+    let context = Context {
+        environment: facts.environment,
+        now,
+        isolation: who.isolation.clone().unwrap_or(wall),
+        labels: facts.labels,
+        machine: machine(&who.machine),
+        utc_offset: zone(config.time_zone.as_deref())?(now),
     };
     Ok((principal, context))
+}
+
+/// The chain that asks, and the wall that the plugin has: of a configured plugin as the gate sees it, of another one as
+/// far as its id tells.
+fn asking(config: &Config, who: &WhoArgs, facts: &Facts) -> anyhow::Result<(Principal, String)> {
+    let named = |source: &Source| source.manifest.id().to_string() == who.plugin;
+    let found = Plugins::Configured.found(config)?;
+    if let Some(source) = found.iter().find(|source| named(source)) {
+        let wall = match source.manifest.runtime().start {
+            Start::Command(_) => NATIVE,
+            Start::Component(_) | Start::Embedded => WASM,
+        };
+        return Ok((
+            principal(facts, SESSION, &who.agent, source),
+            wall.to_owned(),
+        ));
+    }
+    let principal = Principal {
+        session: SESSION.to_owned(),
+        user: facts.user.clone(),
+        agent: who.agent.clone(),
+        plugin: PluginFacts {
+            id: who.plugin.clone(),
+            ..PluginFacts::default()
+        },
+    };
+    Ok((principal, NATIVE.to_owned()))
+}
+
+/// What a machine has: this one, unless the command line says.
+fn machine(named: &[String]) -> BTreeSet<String> {
+    if named.is_empty() {
+        Machine::look(Native::probe().as_ref()).names()
+    } else {
+        named.iter().cloned().collect()
+    }
 }

@@ -1,12 +1,11 @@
 //! People answer from another terminal; the agent cannot.
 
-use std::process::Command;
 use std::time::Duration;
 
 use bailiwick_testkit::sdk::{Sdk, Session};
 use serde_json::{Value, json};
 
-use crate::support::{Ended, Family, Gate, Script, World, code, index_of, kind, text};
+use crate::support::{Ended, Family, Gate, Script, World, code, index_of, kind, run, text, within};
 
 const ASK: &str = r#"@id("echoes") @ask @reason("Echoes are heard.")
 permit (principal, action == Action::"call", resource == Tool::"good/echo");"#;
@@ -18,26 +17,12 @@ fn world(policy: &str) -> World {
     world
 }
 
-/// Runs a command that nobody of ours started, as on another terminal.
+/// Runs a command that nobody of ours started, in a session of its own, as on another terminal.
 fn elsewhere(world: &World, args: &[&str]) -> Ended {
-    let inner = world.bailiwick(args);
     let dir = tempfile::tempdir().unwrap();
     let script = "(while kill -0 $$ 2>/dev/null; do sleep 0.01; done
-        \"$@\" >\"$OUT/stdout\" 2>\"$OUT/stderr\"; echo $? >\"$OUT/rc.new\"; mv \"$OUT/rc.new\" \"$OUT/rc\") &";
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-c", script, "sh"])
-        .arg(inner.get_program())
-        .args(inner.get_args());
-    for (name, value) in inner.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    if let Some(dir) = inner.get_current_dir() {
-        shell.current_dir(dir);
-    }
+        setsid -w \"$@\" >\"$OUT/stdout\" 2>\"$OUT/stderr\"; echo $? >\"$OUT/rc.new\"; mv \"$OUT/rc.new\" \"$OUT/rc\") &";
+    let mut shell = within(&["sh", "-c", script, "sh"], world.bailiwick(args));
     assert!(shell.env("OUT", dir.path()).status().unwrap().success());
     let read = |name: &str| std::fs::read_to_string(dir.path().join(name));
     let status = loop {
@@ -85,8 +70,20 @@ fn answered(world: &World, gate: &mut Gate, choice: &str) -> Value {
 
 #[test]
 fn a_person_answers_and_the_agent_cannot() {
+    for wrapper in [
+        &[][..],
+        &["sh", "-c", "\"$@\"; true", "sh"],
+        // In a session of its own.
+        &["sh", "-c", "setsid -w \"$@\"; true", "sh"],
+    ] {
+        answers(wrapper);
+    }
+}
+
+/// A gate that an agent starts through `wrapper`.
+fn answers(wrapper: &[&str]) {
     let world = world(ASK);
-    let mut gate = world.serve(Family::Modern, &[]);
+    let mut gate = world.serve_within(wrapper, Family::Modern);
     let call = gate.send_call("good__echo", json!({ "text": "hi\u{202e}\u{1b}[2J" }));
     let question = question(&world);
     let shown = elsewhere(&world, &["approvals"]).stdout;
@@ -105,9 +102,11 @@ fn a_person_answers_and_the_agent_cannot() {
         &["approvals"][..],
         &["approvals", "answer", id(&question), "once"],
     ] {
-        let ended = world.run(args);
-        assert_ne!(ended.status, 0, "{ended:?}");
-        assert!(ended.stderr.contains("use another terminal"), "{ended:?}");
+        let apart = within(&["setsid", "-w"], world.bailiwick(args));
+        for ended in [world.run(args), run(apart, "")] {
+            assert_ne!(ended.status, 0, "{wrapper:?}: {ended:?}");
+            assert!(ended.stderr.contains("use another terminal"), "{ended:?}");
+        }
     }
     let ended = elsewhere(
         &world,

@@ -263,3 +263,113 @@ fn office_hours_are_kept_in_the_configured_zone() {
         "{error}"
     );
 }
+
+/// What `check` says of each capability of the plugin `good`, and what `policy explain` does.
+fn answers(world: &World, who: &[&str]) -> Vec<(String, String, String)> {
+    let plugins = checked(&world.run(&["check", "--json"]));
+    let atoms = plugins[0]["atoms"].as_array().unwrap();
+    let answer = |atom: &Value| {
+        let asked = atom["asked"].as_str().unwrap();
+        let args = ["policy", "explain", "--json", asked];
+        let ended = world.run(&[&args[..], who].concat());
+        let explained: Value = serde_json::from_str(&ended.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {ended:?}"));
+        let word = match atom["outcome"].as_str().unwrap() {
+            "granted" => "grant",
+            "refused" => "deny",
+            other => other,
+        };
+        (
+            asked.to_owned(),
+            word.to_owned(),
+            explained["answer"].as_str().unwrap().to_owned(),
+        )
+    };
+    atoms.iter().map(answer).collect()
+}
+
+#[test]
+fn explain_answers_as_check_does() {
+    let world = World::new();
+    let real = world.file("real/file", "x");
+    let link = world.path("link");
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let wanted = [
+        "clock",
+        "random",
+        "read_environment:DIGEST",
+        "read_environment:MORNING",
+        "read_environment:EVENING",
+        "read_environment:AGENT",
+        "read_environment:DEPARTMENT",
+        "read_environment:LABEL",
+        &format!("read_files:{link}"),
+        &format!("read_files:{}", world.path("policies/test.cedar")),
+    ];
+    let lines: Vec<String> = wanted.iter().map(|atom| format!("\"{atom}\"")).collect();
+    let plugin = put(
+        &world,
+        &format!("optional_capabilities: [{}]", lines.join(", ")),
+    );
+    let variable = |name: &str, when: &str| {
+        format!(
+            "permit (principal, action == Action::\"read_environment\", resource == Variable::\"{name}\") when {{ {when} }};\n"
+        )
+    };
+    let policy = [
+        "permit (principal, action == Action::\"clock\", resource) when { context.machine.contains(Machine::\"native\") };\n".to_owned(),
+        "permit (principal, action == Action::\"random\", resource) when { principal.plugin.version == \"1.0.0\" };\n".to_owned(),
+        variable("DIGEST", "principal.plugin.digest like \"sha256:*\""),
+        // Twelve hours ahead, one of the two is another one than in UTC.
+        variable("MORNING", "context.local.hour < 12"),
+        variable("EVENING", "context.local.hour >= 12"),
+        variable("AGENT", "principal.agent.version == \"2.1\""),
+        variable("DEPARTMENT", "principal.user has department && principal.user.department == \"hr\""),
+        variable("LABEL", "context.labels.contains(\"q3\")"),
+        format!("permit (principal, action == Action::\"read_files\", resource == File::\"{real}\");\n"),
+        // What steers us is labelled so by itself.
+        "permit (principal, action == Action::\"read_files\", resource) when { resource.sensitivity == Sensitivity::\"control\" };\n".to_owned(),
+    ].concat();
+    world.configure(&[&plugin], &policy);
+    let config = world.read("bailiwick.yaml");
+    world.file(
+        "bailiwick.yaml",
+        &format!("{config}default_policies: false\ntime_zone: Etc/GMT-12\n"),
+    );
+    let agreed = answers(&world, &["--plugin", "good"]);
+    assert_eq!(agreed.len(), wanted.len());
+    for (asked, check, explain) in &agreed {
+        assert_eq!(check, explain, "{asked}");
+    }
+    let granted = agreed.iter().filter(|(_, check, _)| check == "grant");
+    assert_eq!(
+        granted.count(),
+        6,
+        "all but agent, department, label and one half of the day: {agreed:?}"
+    );
+    let args = [
+        "--plugin",
+        "good",
+        "--agent",
+        "claude/2.1",
+        "--department",
+        "hr",
+        "--label",
+        "q3",
+        "--machine",
+        "seccomp",
+    ];
+    let other = answers(&world, &args);
+    let explained = |name: &str| {
+        other
+            .iter()
+            .find(|(asked, ..)| asked.ends_with(name))
+            .unwrap()
+            .2
+            .as_str()
+    };
+    for name in ["AGENT", "DEPARTMENT", "LABEL"] {
+        assert_eq!(explained(name), "grant", "{name}");
+    }
+    assert_eq!(explained("clock"), "deny", "it is another machine");
+}

@@ -8,4 +8,4 @@ mod world;
 pub(crate) use gate::{Family, Gate, code, text, told};
 pub(crate) use log::{index_of, kind};
 pub(crate) use plugins::{PYTHON, Script, real_plugin, repository};
-pub(crate) use world::{Ended, World, run};
+pub(crate) use world::{Ended, World, run, within};

@@ -112,6 +112,11 @@ impl World {
         Gate::start(self.bailiwick(&all), family)
     }
 
+    /// The same, started by these words in front of its own.
+    pub(crate) fn serve_within(&self, wrapper: &[&str], family: Family) -> Gate {
+        Gate::start(within(wrapper, self.bailiwick(&["serve"])), family)
+    }
+
     /// The same, whose client can ask its user.
     pub(crate) fn serve_asking(&self, family: Family) -> Gate {
         let forms = serde_json::json!({ "elicitation": {} });
@@ -185,6 +190,28 @@ impl World {
 fn binary() -> PathBuf {
     std::env::var_os("BAILIWICK_TEST_BINARY")
         .map_or_else(|| env!("CARGO_BIN_EXE_bailiwick").into(), PathBuf::from)
+}
+
+/// The command with these words in front of it.
+pub(crate) fn within(wrapper: &[&str], inner: Command) -> Command {
+    let [program, words @ ..] = wrapper else {
+        return inner;
+    };
+    let mut outer = Command::new(program);
+    outer
+        .args(words)
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env_clear()
+        .envs(
+            inner
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    if let Some(dir) = inner.get_current_dir() {
+        outer.current_dir(dir);
+    }
+    outer
 }
 
 pub(crate) fn run(mut command: Command, input: &str) -> Ended {
