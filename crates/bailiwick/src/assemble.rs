@@ -135,7 +135,7 @@ fn refused<T>(parts: &Parts<'_>, error: anyhow::Error) -> anyhow::Result<T> {
     let problems = refused.problems().iter().take(MAX_TOLD);
     let reason: Vec<String> = problems.map(ToString::to_string).collect();
     let event = Event::PolicyChange {
-        policy_sha256: digest(&sources(parts)?),
+        policy_sha256: sources(parts)?.digest(),
         loaded: false,
         reason: reason.join("\n"),
     };
@@ -146,22 +146,41 @@ fn refused<T>(parts: &Parts<'_>, error: anyhow::Error) -> anyhow::Result<T> {
 /// Policies as they were read.
 pub(crate) struct Read {
     pub(crate) digest: String,
-    pub(crate) sources: Vec<PolicySource>,
+    pub(crate) sources: Sources,
     pub(crate) classification: Classification,
 }
 
-/// The configured policies, then what people answered for good.
-pub(crate) fn sources(parts: &Parts<'_>) -> anyhow::Result<Vec<PolicySource>> {
-    let mut sources = parts.config.policy_sources(parts.policies)?;
-    sources.extend(crate::approvals::source(parts.home)?);
-    Ok(sources)
+/// What a policy set is made of.
+pub(crate) struct Sources {
+    pub(crate) policies: Vec<PolicySource>,
+    /// What makes policies of the templates among them.
+    pub(crate) links: Vec<PolicySource>,
 }
 
-pub(crate) fn digest(sources: &[PolicySource]) -> String {
-    let digests = sources
-        .iter()
-        .map(|source| sha256_hex(source.text.as_bytes()));
-    sha256_hex(digests.collect::<String>().as_bytes())
+impl Sources {
+    /// All of them, or everything that is wrong with them.
+    pub(crate) fn load(&self, labels: &Classification) -> Result<Pdp, PolicyError> {
+        Pdp::load_linked(&self.policies, &self.links, labels)
+    }
+
+    /// Another one whenever a text is another one, or means something else.
+    pub(crate) fn digest(&self) -> String {
+        let of = |source: &PolicySource| sha256_hex(source.text.as_bytes());
+        let mut all: String = self.policies.iter().map(of).collect();
+        if !self.links.is_empty() {
+            all.push_str(" links ");
+            all.extend(self.links.iter().map(of));
+        }
+        sha256_hex(all.as_bytes())
+    }
+}
+
+/// The configured policies with their links, then what people answered for good.
+pub(crate) fn sources(parts: &Parts<'_>) -> anyhow::Result<Sources> {
+    let mut policies = parts.config.policy_sources(parts.policies)?;
+    policies.extend(crate::approvals::source(parts.home)?);
+    let links = parts.config.link_sources()?;
+    Ok(Sources { policies, links })
 }
 
 fn wasm(parts: &Parts<'_>, cache: Option<PathBuf>) -> Result<Arc<dyn Builder>, String> {
@@ -230,7 +249,7 @@ pub(crate) fn policies(
     let allow = parts.allow;
     let sources = sources(parts)?;
     let classification = classified(parts, person)?;
-    let pdp = Pdp::load(&sources, &classification)?;
+    let pdp = sources.load(&classification)?;
     if let Err(why) = &person.groups
         && pdp.asks_about_groups()
     {
@@ -240,7 +259,7 @@ pub(crate) fn policies(
         );
     }
     let read = Read {
-        digest: digest(&sources),
+        digest: sources.digest(),
         sources,
         classification,
     };

@@ -167,7 +167,7 @@ impl Origin {
                 ..Parts::new(&config, &self.home, &self.allow)
             };
             let sources = crate::assemble::sources(&parts)?;
-            let mut print = format!("{} {config:?}", crate::assemble::digest(&sources));
+            let mut print = format!("{} {config:?}", sources.digest());
             let paths = self.plugins.paths(&config).iter();
             for place in paths.flat_map(|path| places(path)) {
                 stamp(&place, &mut print)?;
