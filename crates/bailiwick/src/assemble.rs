@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bailiwick_audit::{AuditError, Event, Log, Options, SystemClock, sha256_hex};
-use bailiwick_capability::{AbsPath, Capability, Granted, PathScope};
+use bailiwick_audit::{AuditError, Event, Log, Options, SystemClock};
+use bailiwick_capability::Capability;
 use bailiwick_gate::record::Recorder;
-use bailiwick_gate::resolve::{SearchPath, resolve};
+use bailiwick_gate::resolve::SearchPath;
 use bailiwick_gate::world::{Builder, Progress};
 use bailiwick_gate::{Facts, Host, Judge, Ruling};
 use bailiwick_jail::{Machine, Native};
-use bailiwick_policy::{Classification, Pdp, PolicyError, PolicySource, User};
+use bailiwick_policy::{PolicyError, User};
 use bailiwick_runtime::Settings;
 use bailiwick_wall::WallError;
 use bailiwick_wasm::Wasm;
@@ -23,6 +23,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use crate::approvals::Policies;
 use crate::beyond::Beyond;
 use crate::config::{AuditMode, Config};
+use crate::decides::{Read, classification, policies, sources};
 use crate::home::{Home, MAX_LOGS};
 use crate::origin::{Origin, Plugins};
 use crate::person::Person;
@@ -135,42 +136,12 @@ fn refused<T>(parts: &Parts<'_>, error: anyhow::Error) -> anyhow::Result<T> {
     let problems = refused.problems().iter().take(MAX_TOLD);
     let reason: Vec<String> = problems.map(ToString::to_string).collect();
     let event = Event::PolicyChange {
-        policy_sha256: digest(
-            &sources(parts)?,
-            &classification(parts.config, &Person::current())?,
-        ),
+        policy_sha256: sources(parts)?.digest(&classification(parts.config, &Person::current())?),
         loaded: false,
         reason: reason.join("\n"),
     };
     record_deed(parts.home, &event).context(error.to_string())?;
     Err(error)
-}
-
-/// Policies as they were read.
-pub(crate) struct Read {
-    pub(crate) digest: String,
-    pub(crate) sources: Vec<PolicySource>,
-    pub(crate) classification: Classification,
-}
-
-/// The configured policies, then what people answered for good.
-pub(crate) fn sources(parts: &Parts<'_>) -> anyhow::Result<Vec<PolicySource>> {
-    let mut sources = parts.config.policy_sources(parts.policies)?;
-    sources.extend(crate::approvals::source(parts.home)?);
-    Ok(sources)
-}
-
-/// Of each policy's text in order, and of what the configuration and the person's home classify: a line for each place
-/// and its label, sorted. What is ours depends on where a gate is started, and is not among them.
-pub(crate) fn digest(sources: &[PolicySource], named: &Classification) -> String {
-    let texts = sources.iter().map(|source| source.text.clone());
-    let lines: BTreeSet<String> = named
-        .entries()
-        .map(|(scope, label)| format!("{scope} {label}\n"))
-        .collect();
-    let all = texts.chain([lines.into_iter().collect()]);
-    let digests = all.map(|text| sha256_hex(text.as_bytes()));
-    sha256_hex(digests.collect::<String>().as_bytes())
 }
 
 fn wasm(parts: &Parts<'_>, cache: Option<PathBuf>) -> Result<Arc<dyn Builder>, String> {
@@ -228,125 +199,6 @@ fn open_many_files() {
     limit.current = limit.maximum;
     // Where it cannot be raised, the bound is what it was.
     let _ = setrlimit(Resource::Nofile, limit);
-}
-
-/// The policies, the classification, and what the person allows by hand.
-pub(crate) fn policies(
-    parts: &Parts<'_>,
-    person: &Person,
-    search: &SearchPath,
-) -> anyhow::Result<(Pdp, Read)> {
-    let allow = parts.allow;
-    let sources = sources(parts)?;
-    let digest = digest(&sources, &classification(parts.config, person)?);
-    let classification = classified(parts, person)?;
-    let pdp = Pdp::load(&sources, &classification)?;
-    if let Err(why) = &person.groups
-        && pdp.asks_about_groups()
-    {
-        anyhow::bail!(
-            "policies ask about groups, and the groups of `{}` cannot be told: {why}",
-            person.name
-        );
-    }
-    let read = Read {
-        digest,
-        sources,
-        classification,
-    };
-    if allow.is_empty() {
-        return Ok((pdp, read));
-    }
-    let allowed = allow
-        .iter()
-        .map(|capability| {
-            resolve(capability, search)
-                .map(Granted::whole)
-                .map_err(|error| {
-                    anyhow::anyhow!("--allow {capability}: {}; {}", error.message, error.help)
-                })
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let pdp = pdp.with_person_grants(&person.name, &allowed)?;
-    Ok((pdp, read))
-}
-
-/// What is in force: the person's own entries, the well-known places of their home, and what is ours.
-pub(crate) fn classified(parts: &Parts<'_>, person: &Person) -> anyhow::Result<Classification> {
-    let named = classification(parts.config, person)?;
-    let mut ours = ours(parts)?;
-    // A secret place may hold policies; it is then neither read nor written.
-    ours.retain(|(scope, _)| named.entries().all(|other| other != (scope, "secret")));
-    Ok(named.and(ours)?)
-}
-
-/// The person's own entries, over the well-known places of their home.
-pub(crate) fn classification(config: &Config, person: &Person) -> anyhow::Result<Classification> {
-    let entries = config
-        .classification
-        .iter()
-        .map(|(path, label)| (path.as_str(), label.as_str()));
-    let own = Classification::parse(entries)?;
-    let mut whole = own.clone();
-    let real = person
-        .homes
-        .iter()
-        .filter_map(|home| home.canonicalize().ok());
-    for home in real.filter(|home| home.parent().is_some()) {
-        let home = AbsPath::exactly(
-            home.to_str()
-                .context("your home folder's name is not UTF-8")?,
-        )?;
-        let usual = Classification::for_home(&home)?;
-        let named: BTreeSet<&PathScope> = own.entries().map(|(scope, _)| scope).collect();
-        let unnamed = usual.entries().filter(|(scope, _)| !named.contains(scope));
-        let unnamed: Vec<_> = unnamed
-            .map(|(scope, label)| (scope.clone(), label.to_owned()))
-            .collect();
-        whole = whole.and(unnamed)?;
-    }
-    Ok(whole)
-}
-
-/// Our own keys and log are nobody's to read, and what steers us nobody's to write, wherever they lie and
-/// whatever a configuration calls them.
-fn ours(parts: &Parts<'_>) -> anyhow::Result<Vec<(PathScope, String)>> {
-    let opens_secrets = crate::secret::identity(parts.config);
-    let state = std::iter::once(parts.home.path())
-        .chain(opens_secrets.as_deref())
-        .map(|path| (path, "secret"));
-    let given = parts.policies.iter().map(PathBuf::as_path);
-    let steering = parts.config.control_files().chain(given);
-    let steering = steering.map(|path| (path, "control"));
-    let mut places: Vec<(PathScope, String)> = state
-        .chain(steering)
-        .map(|(path, label)| {
-            // What is not there yet has no links to resolve.
-            let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            let is_file = real.is_file();
-            Ok((scope(&real, !is_file)?, label.to_owned()))
-        })
-        .collect::<anyhow::Result<_>>()?;
-    let here = std::env::current_dir().unwrap_or_default();
-    for (path, is_tree) in crate::workspace::steering(&here) {
-        let place = (scope(&path, is_tree)?, "control".to_owned());
-        if !places.iter().any(|(known, _)| *known == place.0) {
-            places.push(place);
-        }
-    }
-    Ok(places)
-}
-
-fn scope(path: &Path, is_tree: bool) -> anyhow::Result<PathScope> {
-    let text = path
-        .to_str()
-        .with_context(|| format!("the name of `{}` is not UTF-8", path.display()))?;
-    let place = AbsPath::exactly(text)?;
-    Ok(if is_tree {
-        PathScope::Tree(place)
-    } else {
-        PathScope::File(place)
-    })
 }
 
 /// What the configuration says of the circumstances of decisions for this person.
@@ -449,41 +301,4 @@ pub(crate) fn record_deed(home: &Home, event: &Event) -> anyhow::Result<()> {
     log.append_durable(&crate::changes::person(), event)?;
     log.close()?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn policies_are_others_where_another_place_is_classified() {
-        let of = |entries: &[(&str, &str)]| {
-            digest(
-                &Pdp::default_sources(),
-                &Classification::parse(entries.iter().copied()).unwrap(),
-            )
-        };
-        let two = of(&[("/a/", "secret"), ("/b", "control")]);
-        assert_eq!(two, of(&[("/b", "control"), ("/a/", "secret")]));
-        assert_ne!(two, of(&[("/a/", "control"), ("/b", "control")]));
-        assert_ne!(two, of(&[("/a/", "secret")]));
-        assert_ne!(two, of(&[]));
-    }
-
-    #[test]
-    fn l14_no_variable_uncovers_the_keys_of_a_home() {
-        let (real, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let homes = [&other, &real].map(|dir| dir.path().canonicalize().unwrap());
-        let person = Person {
-            name: "ann".to_owned(),
-            homes: homes.to_vec(),
-            groups: Ok(BTreeSet::new()),
-        };
-        let classified = classification(&Config::default(), &person).unwrap();
-        for home in homes {
-            let keys = PathScope::parse(&format!("{}/.ssh/", home.display())).unwrap();
-            let found = classified.entries().find(|(scope, _)| **scope == keys);
-            assert_eq!(found.map(|(_, label)| label), Some("secret"));
-        }
-    }
 }

@@ -76,6 +76,8 @@ impl From<Watched> for bailiwick_jail::Watch {
 pub(crate) struct Config {
     pub(crate) plugins: Vec<PathBuf>,
     pub(crate) policies: Vec<PathBuf>,
+    /// What makes policies of templates, in JSON.
+    pub(crate) links: Vec<PathBuf>,
     pub(crate) default_policies: bool,
     pub(crate) environment: String,
     pub(crate) labels: Vec<String>,
@@ -104,6 +106,7 @@ impl Default for Config {
         Self {
             plugins: Vec::new(),
             policies: Vec::new(),
+            links: Vec::new(),
             default_policies: true,
             environment: "development".to_owned(),
             labels: Vec::new(),
@@ -146,7 +149,7 @@ impl Config {
         let real = path.canonicalize()?;
         let dir = real.parent().unwrap_or(Path::new("/"));
         let named = config.plugins.iter_mut().chain(&mut config.policies);
-        let named = named.chain(&mut config.trust);
+        let named = named.chain(&mut config.links).chain(&mut config.trust);
         let places = config.audit.publish.iter_mut();
         let places = places.flat_map(|to| to.file.iter_mut().chain(&mut to.git));
         for entry in named.chain(&mut config.secrets.identity).chain(places) {
@@ -173,6 +176,7 @@ impl Config {
         Self {
             plugins: followed.plugins,
             policies: followed.policies,
+            links: followed.links,
             default_policies: followed.default_policies,
             environment: followed.environment,
             labels: followed.labels,
@@ -187,6 +191,7 @@ impl Config {
     pub(crate) fn control_files(&self) -> impl Iterator<Item = &Path> {
         let named = self.plugins.iter().chain(&self.policies);
         named
+            .chain(&self.links)
             .chain(&self.trust)
             .chain(&self.file)
             .map(PathBuf::as_path)
@@ -245,6 +250,15 @@ impl Config {
             }
         }
         Ok(sources)
+    }
+
+    /// The links of templates, as they lie there now.
+    pub(crate) fn link_sources(&self) -> anyhow::Result<Vec<PolicySource>> {
+        let read = |path: &PathBuf| {
+            let text = crate::trusted::read(path)?;
+            Ok(PolicySource::new(path.display().to_string(), text))
+        };
+        self.links.iter().map(read).collect()
     }
 }
 
@@ -331,7 +345,7 @@ mod tests {
             .filter(|line| !line.starts_with([' ', '#']))
             .filter_map(|line| Some(line.split_once(':')?.0))
             .collect();
-        let keys = "plugins policies default_policies environment labels time_zone classification users audit approvals secrets watch trust \
+        let keys = "plugins policies links default_policies environment labels time_zone classification users audit approvals secrets watch trust \
                     private_names";
         assert_eq!(told, keys.split(' ').collect::<Vec<_>>());
         assert_ne!(config.plugins, Vec::<PathBuf>::new());
@@ -341,7 +355,7 @@ mod tests {
     #[test]
     fn the_documentation_tells_the_truth_about_defaults() {
         let said = Config::parse(
-            "{plugins: [], policies: [], default_policies: true, environment: development, labels: [],
+            "{plugins: [], policies: [], links: [], default_policies: true, environment: development, labels: [],
               classification: {}, users: {}, audit: normal, approvals: {approvers: {}, client: true}, secrets: {keep: auto}, watch: everything, trust: [], private_names: {}}",
         );
         assert_eq!(said.unwrap(), Config::default());

@@ -9,6 +9,7 @@ mod check;
 mod cli;
 mod config;
 mod counts;
+mod decides;
 mod demo;
 mod doctor;
 mod embed;

@@ -14,8 +14,9 @@ use bailiwick_gate::world::Source;
 use bailiwick_gate::{Facts, Gate, Reload, Ruling};
 use bailiwick_policy::Pdp;
 
-use crate::assemble::{Parts, Read, facts, policies, search_path};
+use crate::assemble::{Parts, facts, search_path};
 use crate::config::Config;
+use crate::decides::{Read, policies};
 use crate::home::Home;
 use crate::person::Person;
 
@@ -169,10 +170,9 @@ impl Origin {
                 policies: &self.given,
                 ..Parts::new(&config, &self.home, &self.allow)
             };
-            let sources = crate::assemble::sources(&parts)?;
-            let named = crate::assemble::classification(&config, &Person::current())?;
-            let digest = crate::assemble::digest(&sources, &named);
-            let mut print = format!("{digest} {config:?}");
+            let sources = crate::decides::sources(&parts)?;
+            let named = crate::decides::classification(&config, &Person::current())?;
+            let mut print = format!("{} {config:?}", sources.digest(&named));
             let paths = self.plugins.paths(&config).iter();
             for place in paths.flat_map(|path| places(path)) {
                 stamp(&place, &mut print)?;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use bailiwick_approval::{About, Choice, Question};
 use bailiwick_audit::{Clock as _, SystemClock};
 use bailiwick_gate::approve::Standing;
-use bailiwick_policy::{Pdp, PolicySource, StandingAnswer};
+use bailiwick_policy::{PolicySource, StandingAnswer};
 use rustix::fs::FlockOperation;
 
 use crate::home::Home;
@@ -61,10 +61,11 @@ impl Policies {
         let text = written.map_err(|problem| anyhow::anyhow!("{problem}"))?;
         let name = path.display().to_string();
         let grown = format!("{}{text}\n", read(&path)?);
-        fresh.sources.retain(|source| source.name != name);
-        fresh.sources.push(PolicySource::new(name, grown.clone()));
+        let policies = &mut fresh.sources.policies;
+        policies.retain(|source| source.name != name);
+        policies.push(PolicySource::new(name, grown.clone()));
         // What would keep the next gate from starting is not written.
-        Pdp::load(&fresh.sources, &fresh.classification)?;
+        fresh.sources.load(&fresh.classification)?;
         crate::whole::replace(&path, &grown)
     }
 }

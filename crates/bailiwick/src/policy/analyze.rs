@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::config::Config;
 use crate::report::{FINE, FOUND, USAGE, say};
 
-use super::cli::{AnalyzeArgs, SetArgs};
+use super::cli::AnalyzeArgs;
 use super::set;
 
 pub(super) fn run(config: &Config, args: &AnalyzeArgs, as_json: bool) -> anyhow::Result<u8> {
@@ -29,10 +29,8 @@ pub(super) fn run(config: &Config, args: &AnalyzeArgs, as_json: bool) -> anyhow:
             answer: together(&new, label, asking, now, &solver)?,
         }],
         (None, against) => {
-            let old = SetArgs {
-                policies: against.clone().unwrap_or_default(),
-                links: args.set.links.clone(),
-            };
+            let against = against.as_deref().unwrap_or_default();
+            let old = set::beside(config, against, &args.set);
             permits_more(&new, &set::load(config, &old)?, asking, now, &solver)?
         }
     };

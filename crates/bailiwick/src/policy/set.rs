@@ -17,8 +17,9 @@ use bailiwick_policy::{
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::assemble::{Parts, classification, classified};
+use crate::assemble::Parts;
 use crate::config::Config;
+use crate::decides::{classification, classified};
 use crate::home::Home;
 use crate::origin::Plugins;
 use crate::person::Person;
@@ -50,19 +51,36 @@ pub(super) fn sources(config: &Config, named: &[PathBuf]) -> anyhow::Result<Vec<
     config.policy_sources(&[])
 }
 
-pub(super) fn links(named: &[PathBuf]) -> anyhow::Result<Vec<PolicySource>> {
-    let read = |path: &PathBuf| {
-        let text = crate::trusted::read(path)?;
-        Ok(PolicySource::new(path.display().to_string(), text))
+/// The named links in place of the configured ones, which link the configured policies and no others.
+fn links(config: &Config, set: &SetArgs) -> anyhow::Result<Vec<PolicySource>> {
+    if set.links.is_empty() && set.policies.is_empty() {
+        return config.link_sources();
+    }
+    let config = Config {
+        links: set.links.clone(),
+        ..config.clone()
     };
-    named.iter().map(read).collect()
+    config.link_sources()
+}
+
+/// What `set` is compared with. The configured policies keep their own links, if they have some.
+pub(super) fn beside(config: &Config, policies: &[PathBuf], set: &SetArgs) -> SetArgs {
+    let has_own = policies.is_empty() && !config.links.is_empty();
+    SetArgs {
+        policies: policies.to_vec(),
+        links: if has_own {
+            Vec::new()
+        } else {
+            set.links.clone()
+        },
+    }
 }
 
 /// The policies, or everything that is wrong with them.
 pub(super) fn try_load(config: &Config, set: &SetArgs) -> anyhow::Result<Result<Pdp, PolicyError>> {
     let sources = sources(config, &set.policies)?;
     let labels = labels(config)?;
-    Ok(Pdp::load_linked(&sources, &links(&set.links)?, &labels))
+    Ok(Pdp::load_linked(&sources, &links(config, set)?, &labels))
 }
 
 pub(super) fn load(config: &Config, set: &SetArgs) -> anyhow::Result<Pdp> {

@@ -52,13 +52,7 @@ pub(super) fn run(
     log: &Path,
     as_json: bool,
 ) -> anyhow::Result<u8> {
-    let current = set::load(
-        config,
-        &SetArgs {
-            policies: Vec::new(),
-            links: args.links.clone(),
-        },
-    )?;
+    let current = set::load(config, &set::beside(config, &[], args))?;
     let candidate = set::load(config, args)?;
     let filter = Filter {
         kind: Some("decision".to_owned()),

@@ -139,9 +139,12 @@ fn load(config: &Config, cases: &Cases, file: &Path) -> anyhow::Result<Pdp> {
                 .map(|(path, label)| (path.as_str(), label.as_str())),
         )?,
     };
-    let links: Vec<PathBuf> = cases.links.iter().map(|path| dir.join(path)).collect();
+    // Configured links are for the configured policies.
+    if cases.policies.is_some() || !cases.links.is_empty() {
+        config.links = cases.links.iter().map(|path| dir.join(path)).collect();
+    }
     let sources: Vec<PolicySource> = config.policy_sources(&[])?;
-    let pdp = Pdp::load_linked(&sources, &set::links(&links)?, &labels)?;
+    let pdp = Pdp::load_linked(&sources, &config.link_sources()?, &labels)?;
     let mut tools = Vec::new();
     for (id, input) in &cases.tools {
         let (plugin, tool) = id

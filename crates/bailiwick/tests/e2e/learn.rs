@@ -1,5 +1,7 @@
 //! Learning: what real servers use becomes a manifest that lets them do the same again, and hardly more.
 
+use bailiwick_capability::{Capability, Grant, Granted};
+use bailiwick_gate::resolve::{SearchPath, resolve};
 use bailiwick_testkit::real;
 use bailiwick_testkit::sdk::{Outcome, Sdk, Session};
 use serde_json::{Value, json};
@@ -89,8 +91,24 @@ impl Lesson {
             learnt.proposed,
             self.by_hand
         );
+        let careful = Grant::new(self.by_hand.iter().map(|atom| here(atom)));
+        for atom in &learnt.proposed {
+            let wider = Grant::new([here(atom)]);
+            assert!(
+                careful.contains(&wider),
+                "{atom} is outside {:?}",
+                self.by_hand
+            );
+        }
         learnt.proposed
     }
+}
+
+/// An atom in terms of this machine, where programs have paths.
+fn here(atom: &str) -> Granted {
+    let asked: Capability = atom.parse().unwrap();
+    let resolved = resolve(&asked, &SearchPath::new("/usr/local/bin:/usr/bin:/bin"));
+    Granted::whole(resolved.unwrap_or_else(|error| panic!("{atom}: {error:?}")))
 }
 
 /// What was refused so far, without names that are made anew each time.

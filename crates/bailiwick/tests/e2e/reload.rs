@@ -123,3 +123,63 @@ fn manifests_and_facts_that_change_are_in_force_at_once_and_broken_ones_change_n
         assert!(words.contains(part), "{words}");
     }
 }
+
+#[test]
+fn links_of_templates_are_loaded_recorded_and_followed() {
+    const TEMPLATE: &str =
+        "@id(\"quiet\") forbid (principal, action == Action::\"call\", resource == ?resource);";
+    let link = |tool: &str| {
+        json!([{ "template_id": "quiet", "link_id": "silence", "args": { "?resource": format!("Tool::\"good/{tool}\"") } }])
+            .to_string()
+    };
+    let world = World::new();
+    let good = Script::WELL.put(&world);
+    world.configure(&[&good], TEMPLATE);
+    let unlinked = world.run(&["check"]);
+    assert_eq!(unlinked.status, 2, "nothing links it: {unlinked:?}");
+    let config = world.read("bailiwick.yaml");
+    world.file("bailiwick.yaml", &format!("{config}links: [links.json]\n"));
+    world.file("links.json", &link("other"));
+    assert_eq!(world.run(&["check"]).status, 0);
+    let explained = |world: &World| {
+        let args = [
+            "policy", "explain", "--json", "--plugin", "good", "--call", "echo",
+        ];
+        let ended = world.run(&args);
+        let told: Value = serde_json::from_str(&ended.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {ended:?}"));
+        told["answer"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(explained(&world), "grant");
+    let mut gate = world.serve(Family::Legacy, &[]);
+    assert_eq!(text(&echo(&mut gate)), "hi");
+    let before = world.events("policy_change").len();
+
+    world.file("links.json", "[");
+    assert_eq!(change(&world, "links.json")["loaded"], false);
+    assert_eq!(text(&echo(&mut gate)), "hi", "broken links change nothing");
+
+    world.file("links.json", &link("echo"));
+    let denied = (0..300).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        code(&echo(&mut gate)) == "policy_denied"
+    });
+    assert!(denied, "another link is in force");
+    assert_eq!(explained(&world), "deny");
+    gate.end();
+    assert_eq!(
+        world.events("policy_change").len(),
+        before + 2,
+        "another link is another policy"
+    );
+    // What links steers the gate, so a plugin cannot write it, whatever policies permit.
+    let asked = format!("write_files:{}", world.path("links.json"));
+    let denied = world.run(&["policy", "explain", &asked, "--json"]);
+    let told: Value = serde_json::from_str(&denied.stdout).unwrap();
+    assert_eq!(told["answer"], "deny");
+    let files = world.files_policy() + TEMPLATE;
+    world.file("policies/test.cedar", &files);
+    let denied = world.run(&["policy", "explain", &asked, "--json"]);
+    let told: Value = serde_json::from_str(&denied.stdout).unwrap();
+    assert_eq!(told["answer"], "deny", "{told}");
+}
