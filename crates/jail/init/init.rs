@@ -6,6 +6,7 @@
 //!
 //! Descriptors at start: 0–2 stdio, 3 write end of a pipe that takes the `errno` of a failed exec,
 //! 4 read end of a pipe whose writers are the host alone. Arguments: the program, then its `argv`.
+//! Called `.hold` and not process 1, it keeps a namespace: it says by a byte that it runs, and waits until stdin ends.
 //! Called `.init-terminal`, it leads a session whose controlling terminal is stdin, and 5 takes a byte each time
 //! the program is stopped, so that whoever started the host can do something else meanwhile.
 
@@ -207,6 +208,28 @@ fn ask_for_program(argv: usize) -> ! {
     exit(126)
 }
 
+/// Whether `name` begins with the letters that the host calls whoever keeps a namespace.
+fn is_holder(name: *const u8) -> bool {
+    if name.is_null() {
+        return false;
+    }
+    // SAFETY: a string of the kernel's; no byte behind its null is read.
+    (0..6).all(|at| unsafe { *name.add(at) } == b".hold\0"[at])
+}
+
+/// Tells the host, and waits until it closes its end of stdin.
+fn hold() -> ! {
+    let mut byte = 0u8;
+    call(nr::WRITE, [1, &byte as *const u8 as usize, 1, 0, 0, 0]);
+    call(nr::CLOSE, [1, 0, 0, 0, 0, 0]);
+    loop {
+        let read = call(nr::READ, [0, &mut byte as *mut u8 as usize, 1, 0, 0, 0]);
+        if read <= 0 && read != EINTR {
+            exit(0);
+        }
+    }
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn init_main(stack: *const usize) -> ! {
     // SAFETY: the kernel puts argc, then argv and a null, then envp and a null on the initial stack.
@@ -215,6 +238,10 @@ extern "C" fn init_main(stack: *const usize) -> ! {
         (stack.add(2) as usize, stack.add(argc + 2) as usize)
     };
     if call(nr::GETPID, [0; 6]) != 1 {
+        // SAFETY: argv begins right after argc, and ends in a null where it is empty.
+        if is_holder(unsafe { *(stack.add(1) as *const *const u8) }) {
+            hold();
+        }
         // SAFETY: argv begins right after argc.
         ask_for_program(unsafe { stack.add(1) } as usize);
     }

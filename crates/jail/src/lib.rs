@@ -20,6 +20,7 @@ mod cgroup;
 mod child;
 mod explain;
 mod extras;
+mod holder;
 mod holes;
 mod inherit;
 mod jailed;

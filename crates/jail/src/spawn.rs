@@ -15,6 +15,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::child::{self, Failure, Plan, Reopened, Step};
 use crate::extras::Listeners;
+use crate::holder::{self, Holder};
 use crate::inherit;
 use crate::jailed::Jailed;
 use crate::passing;
@@ -211,6 +212,7 @@ pub(crate) fn relative(path: &Path) -> Result<CString, WallError> {
 /// What parent and child share: the plan one way, the failure the other.
 struct Shared<'a> {
     plan: &'a Plan,
+    is_mapped: bool,
     step: AtomicU32,
     index: AtomicUsize,
     errno: AtomicI32,
@@ -221,7 +223,7 @@ const NO_FAILURE: u32 = u32::MAX;
 extern "C" fn entry(argument: *mut c_void) -> libc::c_int {
     // SAFETY: `start` passes a `Shared` that lives until this process has exec'ed or ended (CLONE_VFORK).
     let shared = unsafe { &*argument.cast::<Shared<'_>>() };
-    let Err(failure) = child::run(shared.plan);
+    let Err(failure) = child::run(shared.plan, shared.is_mapped);
     shared.index.store(failure.index, Ordering::Relaxed);
     shared.errno.store(failure.errno, Ordering::Relaxed);
     shared.step.store(failure.step as u32, Ordering::Release);
@@ -229,7 +231,7 @@ extern "C" fn entry(argument: *mut c_void) -> libc::c_int {
 }
 
 /// A stack for the child, with a page below that may not be touched.
-struct Stack {
+pub(crate) struct Stack {
     base: *mut c_void,
 }
 
@@ -237,7 +239,7 @@ const STACK: usize = 256 * 1024;
 const GUARD: usize = 64 * 1024;
 
 impl Stack {
-    fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
         // SAFETY: a fresh anonymous mapping, at a place of the kernel's choice.
         let base = unsafe {
@@ -284,12 +286,14 @@ const FLAGS: i32 = libc::CLONE_VM
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUTS;
 
-/// Makes the child, straight in the control group whose folder is given.
+/// Makes a child that runs `entry`, straight in the control group whose folder is given.
 ///
 /// # Safety
 /// `shared` must outlive the child or its exec, and it and the stack must be in nobody else's use.
-unsafe fn clone(
+pub(crate) unsafe fn clone(
+    flags: i32,
     group: Option<i32>,
+    entry: extern "C" fn(*mut c_void) -> libc::c_int,
     stack: &Stack,
     shared: *mut c_void,
     pidfd: &mut libc::c_int,
@@ -297,7 +301,7 @@ unsafe fn clone(
     let Some(group) = group else {
         // SAFETY: as the caller promises.
         let pid = unsafe {
-            let flags = FLAGS | libc::SIGCHLD;
+            let flags = flags | libc::SIGCHLD;
             libc::clone(entry, stack.top(), flags, shared, &raw mut *pidfd)
         };
         return match pid {
@@ -305,10 +309,15 @@ unsafe fn clone(
             pid => Ok(pid),
         };
     };
+    // A sibling gets its parent's signal.
+    let exit_signal = match flags & libc::CLONE_PARENT {
+        0 => libc::SIGCHLD as u64,
+        _ => 0,
+    };
     let args = CloneArgs {
-        flags: FLAGS as u64 | INTO_CGROUP,
+        flags: flags as u64 | INTO_CGROUP,
         pidfd: &raw mut *pidfd as u64,
-        exit_signal: libc::SIGCHLD as u64,
+        exit_signal,
         stack: stack.base as u64,
         stack_size: STACK as u64,
         cgroup: group as u64,
@@ -320,25 +329,32 @@ unsafe fn clone(
         .map_err(io::Error::from_raw_os_error)
 }
 
+fn failure(step: Step, error: &io::Error) -> Failure {
+    Failure {
+        step,
+        index: 0,
+        errno: error.raw_os_error().unwrap_or(libc::EIO),
+    }
+}
+
 /// Clones, lets the child build the wall, and waits until the program itself has been exec'ed.
 pub(crate) fn start(
     plan: &Plan,
     pipes: Pipes,
     describe: impl Fn(Failure) -> WallError,
 ) -> Result<Jailed, WallError> {
+    let holder = holder::is_needed().then(|| Holder::new(&plan.uid_map, &plan.gid_map));
+    let holder = holder
+        .transpose()
+        .map_err(|error| describe(failure(Step::IdMap, &error)))?;
     let shared = Shared {
         plan,
+        is_mapped: holder.is_some(),
         step: AtomicU32::new(NO_FAILURE),
         index: AtomicUsize::new(0),
         errno: AtomicI32::new(0),
     };
-    let io_failure = |error: io::Error| {
-        describe(Failure {
-            step: Step::Clone,
-            index: 0,
-            errno: error.raw_os_error().unwrap_or(libc::EIO),
-        })
-    };
+    let io_failure = |error: io::Error| describe(failure(Step::Clone, &error));
     let stack = Stack::new().map_err(io_failure)?;
     let mut pidfd: libc::c_int = -1;
     // No handler of the host may run in the child while it shares the host's memory.
@@ -348,7 +364,11 @@ pub(crate) fn start(
     // allocates nothing, takes no lock, and writes only to its stack and to `shared`'s atomics.
     let cloned = unsafe {
         let shared = (&raw const shared).cast_mut().cast::<c_void>();
-        clone(plan.entrance.folder, &stack, shared, &mut pidfd)
+        let group = plan.entrance.folder;
+        match &holder {
+            None => clone(FLAGS, group, entry, &stack, shared, &mut pidfd),
+            Some(holder) => holder.clone(FLAGS, group, entry, &stack, shared, &mut pidfd),
+        }
     };
     sys::restore_signals(mask);
     let pid = cloned.map_err(io_failure)?;

@@ -409,6 +409,34 @@ pub(crate) unsafe fn execve(
         .unwrap_or(libc::EIO)
 }
 
+/// As [`execve`], of an open file.
+///
+/// # Safety
+/// As [`execve`].
+pub(crate) unsafe fn exec_descriptor(
+    descriptor: i32,
+    argv: *const *const libc::c_char,
+    envp: *const *const libc::c_char,
+) -> Errno {
+    let arguments = [
+        descriptor as usize,
+        c"".as_ptr() as usize,
+        argv as usize,
+        envp as usize,
+        libc::AT_EMPTY_PATH as usize,
+        0,
+    ];
+    // SAFETY: the caller's promise.
+    unsafe { call(libc::SYS_execveat, arguments) }
+        .err()
+        .unwrap_or(libc::EIO)
+}
+
+/// Enters the namespaces of a process, by its descriptor.
+pub(crate) fn setns(process: i32, kinds: i32) -> Result<(), Errno> {
+    done(number_call!(libc::SYS_setns, process, kinds))
+}
+
 pub(crate) fn exit(status: i32) -> ! {
     loop {
         let _ = number_call!(libc::SYS_exit, status);

@@ -11,6 +11,7 @@ use crate::document::Kept;
 use crate::error::SecretError;
 use crate::file::{self, Sealed};
 use crate::keyring::{self, Ring};
+use crate::protect::protect;
 use crate::{binding, private};
 
 /// Where a person wants secrets kept.
@@ -104,10 +105,11 @@ enum Place {
 
 impl Store {
     /// The store whose files lie in `dir`, an absolute path. Nothing is read or made yet, and `dir` need not exist
-    /// before the first secret is set.
+    /// before the first secret is set. Where secrets are kept there already, this process's memory is closed to others
+    /// from now on ([`crate::protect`]).
     ///
     /// # Errors
-    /// [`SecretError::Invalid`] where a path is relative.
+    /// [`SecretError::Invalid`] where a path is relative; [`SecretError::System`].
     pub fn open(dir: &Path, options: Options) -> Result<Self, SecretError> {
         let paths = std::iter::once(dir).chain(options.identity.as_deref());
         for path in paths {
@@ -118,10 +120,15 @@ impl Store {
                 ));
             }
         }
-        Ok(Self {
+        let store = Self {
             dir: dir.to_owned(),
             options,
-        })
+        };
+        // As early as can be: who has opened this memory once may read it for ever.
+        if !store.is_new() {
+            protect()?;
+        }
+        Ok(store)
     }
 
     /// Where the secrets are kept, or would be.
@@ -144,6 +151,7 @@ impl Store {
         if self.is_new() {
             return Ok(Vec::new());
         }
+        protect()?;
         let (kept, keeper) = match self.place()? {
             Place::Keyring(ring) => (ring.all()?, Keeper::Keyring),
             Place::File(sealed) => (sealed.read()?, Keeper::File),
@@ -169,6 +177,7 @@ impl Store {
         if self.is_new() {
             return Ok(None);
         }
+        protect()?;
         let kept = match self.place()? {
             Place::Keyring(ring) => ring.one(name)?,
             Place::File(sealed) => sealed.read()?.into_iter().find(|kept| kept.name == name),
@@ -188,6 +197,7 @@ impl Store {
         binding: Binding,
     ) -> Result<bool, SecretError> {
         binding::name(name)?;
+        protect()?;
         let kept = Kept {
             name: name.to_owned(),
             set: now()?,
@@ -223,6 +233,7 @@ impl Store {
         if self.is_new() {
             return Ok(false);
         }
+        protect()?;
         let _lock = self.lock()?;
         match self.place()? {
             Place::Keyring(ring) => {

@@ -20,6 +20,7 @@ mod full;
 mod gates;
 mod hostile;
 mod learn;
+mod memory;
 mod network;
 mod ordinary;
 mod packages;

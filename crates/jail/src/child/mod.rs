@@ -247,15 +247,18 @@ fn spare_the_user() {
     let _ = write_file(c"/proc/sys/user/max_inotify_watches", b"32768");
 }
 
-/// Builds the wall around this process and becomes its init. Returns only on failure.
-pub(crate) fn run(plan: &Plan) -> Result<Infallible, Failure> {
+/// Builds the wall around this process and becomes its init. Returns only on failure. Whether the id maps are written
+/// already: see [`crate::holder`].
+pub(crate) fn run(plan: &Plan, is_mapped: bool) -> Result<Infallible, Failure> {
     sys::default_signals();
     enter_group(&plan.entrance).at(Step::Group)?;
     hand_over(plan)?;
     sys::setsid().at(Step::Session)?;
-    write_file(c"/proc/self/setgroups", b"deny").at(Step::IdMap)?;
-    write_file(c"/proc/self/uid_map", &plan.uid_map).at(Step::IdMap)?;
-    write_file(c"/proc/self/gid_map", &plan.gid_map).at(Step::IdMap)?;
+    if !is_mapped {
+        write_file(c"/proc/self/setgroups", b"deny").at(Step::IdMap)?;
+        write_file(c"/proc/self/uid_map", &plan.uid_map).at(Step::IdMap)?;
+        write_file(c"/proc/self/gid_map", &plan.gid_map).at(Step::IdMap)?;
+    }
     if let Some(bound) = &plan.pid_max {
         write_file(c"/proc/sys/kernel/pid_max", bound).at(Step::PidMax)?;
     }
